@@ -1,0 +1,177 @@
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "convert.hpp"
+#include "purgekit/error.hpp"
+#include "purgekit/planner.hpp"
+#include "purgekit/registry.hpp"
+#include "purgekit/runner.hpp"
+#include "purgekit/session.hpp"
+
+namespace purgekit::bindings {
+namespace {
+
+/// One session with its URL parts. Calls are serial: the mutex is taken after the GIL is released, never the other way round.
+class Connection {
+ public:
+  Connection(const std::string& backend, sdk::ConnectParams params)
+      : backend_(backend), params_(std::move(params)), session_(std::make_shared<Session>(backend_named(backend))) {
+    const std::shared_ptr<Session> session = session_;
+    run_interruptible([&] { connect(*session); }, [&] { session->cancel(); });
+  }
+
+  const std::string& backend() const { return backend_; }
+
+  py::dict server() {
+    sdk::Server server;
+    with_session([&](Session& s) { server = s.inspect(); });
+    return from_server(server);
+  }
+
+  Plan plan(const std::vector<Policy>& policies, const PlanOptions& options) {
+    Plan plan;
+    with_session([&](Session& s) { plan = make_plan(s, policies, options); });
+    return plan;
+  }
+
+  std::string run(const Plan& plan, const RunOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
+    Report report;
+    std::optional<py::error_already_set> callback_error;
+    ProgressSink sink;
+    if (!on_progress.is_none()) {
+      sink = [&](const Progress& p) {
+        const py::gil_scoped_acquire acquire;
+        if (callback_error) return;
+        try {
+          on_progress(progress_dict(p));
+        } catch (py::error_already_set& e) {
+          callback_error.emplace(e);
+          control->stop("on_progress raised");
+        }
+      };
+    }
+    with_session([&](Session& s) { report = run_plan(s, params_, plan, options, *control, sink); }, [&] { control->stop("signal"); });
+    if (callback_error) throw py::error_already_set(*callback_error);
+    return report.to_json();
+  }
+
+  std::string history(const std::string& ledger) {
+    std::string json;
+    with_session([&](Session& s) { json = ledger_history(s, ledger); });
+    return json;
+  }
+
+  void cancel() {
+    const std::shared_ptr<Session> session = session_;
+    if (session) session->cancel();
+  }
+
+  void close() {
+    std::shared_ptr<Session> session = std::move(session_);
+    session_.reset();
+    const py::gil_scoped_release release;
+    const std::scoped_lock lock(mutex_);
+    session.reset();
+  }
+
+ private:
+  void connect(Session& session) {
+    try {
+      session.connect(params_);
+    } catch (const sdk::Error& e) {
+      // Whatever went wrong while connecting, nothing was changed and the way in is what to look at.
+      throw EngineError(ErrorKind::connection, sdk::code_name(e.code()), e.message());
+    }
+  }
+
+  void with_session(const std::function<void(Session&)>& work, const std::function<void()>& on_signal = {}) {
+    const std::shared_ptr<Session> session = session_;
+    if (!session) throw EngineError(ErrorKind::connection, "closed", "this connection is closed");
+    run_interruptible(
+        [&] {
+          const std::scoped_lock lock(mutex_);
+          work(*session);
+        },
+        [&] {
+          if (on_signal) {
+            on_signal();
+          } else {
+            session->cancel();
+          }
+        });
+  }
+
+  static py::dict progress_dict(const Progress& p) {
+    using namespace py::literals;
+    return py::dict("policy"_a = p.policy, "table"_a = p.table, "pass"_a = p.pass, "rows_deleted"_a = p.rows_deleted, "rows_total_deleted"_a = p.rows_total_deleted,
+                    "rows_purgeable"_a = p.rows_purgeable, "share_done"_a = p.share_done, "chunk_ms"_a = p.chunk_ms, "chunk_rows"_a = p.chunk_rows,
+                    "rows_per_s"_a = p.rows_per_s, "eta_s"_a = p.eta_s, "elapsed_s"_a = p.elapsed_s, "waiting"_a = p.waiting);
+  }
+
+  std::string backend_;
+  sdk::ConnectParams params_;
+  std::shared_ptr<Session> session_;
+  std::mutex mutex_;
+};
+
+Zones to_zones(const py::object& object) {
+  Zones zones;
+  if (object.is_none()) return zones;
+  for (const auto& [name, steps] : object.cast<std::map<std::string, std::vector<std::pair<std::int64_t, std::int64_t>>>>()) {
+    for (const auto& [from, offset] : steps) zones[name].push_back({from, offset});
+  }
+  return zones;
+}
+
+}  // namespace
+
+void bind_connection(py::module_& module) {
+  using namespace py::literals;
+  py::class_<RunControl, std::shared_ptr<RunControl>>(module, "RunControl", py::is_final())
+      .def(py::init<>())
+      .def("stop", &RunControl::stop, "reason"_a = "stopped", py::call_guard<py::gil_scoped_release>())
+      .def("cancel", &RunControl::cancel, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("stopping", &RunControl::stopping);
+
+  py::class_<Plan>(module, "Plan", py::is_final())
+      .def("to_json", &Plan::to_json)
+      .def_property_readonly("policies", [](const Plan& plan) {
+        std::vector<Policy> out;
+        for (const PolicyPlan& p : plan.policies) out.push_back(p.policy);
+        return out;
+      });
+
+  py::class_<Connection>(module, "Connection", py::is_final())
+      .def(py::init([](const std::string& backend, const py::kwargs& parameters) { return std::make_unique<Connection>(backend, to_connect_params(parameters)); }), "backend"_a)
+      .def_property_readonly("backend", &Connection::backend)
+      .def("server", &Connection::server)
+      .def(
+          "plan",
+          [](Connection& c, const std::vector<Policy>& policies, std::optional<std::int64_t> now_ns, bool exact, std::int64_t count_budget_ms, bool /*accept_clock*/,
+             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones) {
+            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones)});
+          },
+          "policies"_a, py::kw_only(), "now_ns"_a = py::none(), "exact"_a = false, "count_budget_ms"_a = 2'000, "accept_clock"_a = false, "max_fraction"_a = py::none(),
+          "chunk_rows"_a = 1'000, "zones"_a = py::none())
+      .def(
+          "run",
+          [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,
+             const std::string& pace, std::optional<std::int64_t> max_rows, std::optional<double> max_rows_per_s, std::optional<double> deadline_s, std::optional<double> max_replica_lag_s,
+             std::uint32_t lock_wait_ms, const std::string& stop_file, std::optional<double> max_fraction, bool accept_clock, const std::vector<std::string>& policy_hashes) {
+            if (pace != "gentle" && pace != "fast") bad_policy("unknown pace " + pace + did_you_mean(pace, {"gentle", "fast"}));
+            const RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
+                                     lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes};
+            return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress);
+          },
+          "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
+          "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
+          "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>())
+      .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
+      .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())
+      .def("close", &Connection::close);
+}
+
+}  // namespace purgekit::bindings

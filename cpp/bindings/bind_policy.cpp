@@ -1,0 +1,71 @@
+#include <pybind11/stl.h>
+
+#include <functional>
+#include <optional>
+
+#include "convert.hpp"
+#include "purgekit/duration.hpp"
+#include "purgekit/error.hpp"
+#include "purgekit/policy.hpp"
+
+namespace purgekit::bindings {
+
+void bind_policy(py::module_& module) {
+  using namespace py::literals;
+  py::class_<DependentRule>(module, "Dependent", py::is_final())
+      .def(py::init([](std::string table, const py::dict& on, bool unless_referenced, bool optional) {
+             DependentRule d;
+             d.table = std::move(table);
+             for (const auto& [child, parent] : on) d.on.emplace_back(child.cast<std::string>(), parent.cast<std::string>());
+             std::sort(d.on.begin(), d.on.end());
+             d.unless_referenced = unless_referenced;
+             d.optional = optional;
+             parse_table_name(d.table);
+             if (d.on.empty()) bad_policy("a dependent needs on = { CHILD_COLUMN = \"COLUMN\" }");
+             return d;
+           }),
+           "table"_a, "on"_a, py::kw_only(), "unless_referenced"_a = true, "optional"_a = false)
+      .def_readonly("table", &DependentRule::table)
+      .def_property_readonly("on",
+                             [](const DependentRule& d) {
+                               py::dict on;
+                               for (const auto& [child, parent] : d.on) on[py::str(child)] = parent;
+                               return on;
+                             })
+      .def_readonly("unless_referenced", &DependentRule::unless_referenced)
+      .def_readonly("optional", &DependentRule::optional)
+      .def("__eq__", [](const DependentRule& a, const DependentRule& b) { return a == b; }, py::is_operator())
+      .def("__hash__", [](const DependentRule& d) { return std::hash<std::string>()(d.table); })
+      .def("__repr__", [](const DependentRule& d) { return "<Dependent " + d.table + ">"; });
+
+  py::class_<Policy>(module, "Policy", py::is_final())
+      .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
+                       std::optional<double> max_fraction, bool optional) {
+             Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional};
+             p.grace_ns = std::holds_alternative<std::string>(grace) ? parse_duration(std::get<std::string>(grace)) : std::get<std::int64_t>(grace);
+             p.check();
+             return p;
+           }),
+           "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false)
+      .def_readonly("name", &Policy::name)
+      .def_readonly("table", &Policy::table)
+      .def_readonly("where", &Policy::where)
+      .def_readonly("grace_ns", &Policy::grace_ns)
+      .def_readonly("dependents", &Policy::dependents)
+      .def_readonly("max_fraction", &Policy::max_fraction)
+      .def_readonly("optional", &Policy::optional)
+      .def_property_readonly("zones",
+                             [](const Policy& p) {
+                               std::vector<std::string> zones;
+                               collect_zones(p.where, zones);
+                               return zones;
+                             })
+      .def_static("from_json", [](const std::string& text) { return Policy::from_json(text); }, "text"_a)
+      .def("to_json", &Policy::to_json)
+      .def("__eq__", [](const Policy& a, const Policy& b) { return a == b; }, py::is_operator())
+      .def("__hash__", [](const Policy& p) { return std::hash<std::string>()(p.to_json()); })
+      .def("__repr__", [](const Policy& p) { return "<Policy " + p.name + ": " + p.table + " where " + p.where.to_text() + ">"; })
+      .def(py::pickle([](const Policy& p) { return p.to_json(); }, [](const std::string& text) { return Policy::from_json(text); }));
+}
+
+}  // namespace purgekit::bindings

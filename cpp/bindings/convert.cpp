@@ -1,0 +1,196 @@
+#include "convert.hpp"
+
+#include <pybind11/stl.h>
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "purgekit/error.hpp"
+#include "purgekit/sdk/time_text.hpp"
+
+namespace purgekit::bindings {
+namespace {
+
+using sdk::Value;
+
+bool is_instance(py::handle object, const char* module, const char* name) {
+  return py::isinstance(object, py::module_::import(module).attr(name));
+}
+
+Value from_int(py::handle object) {
+  int overflow = 0;
+  const long long number = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+  if (overflow == 0) return Value::integer(number);
+  if (overflow > 0) {
+    const unsigned long long large = PyLong_AsUnsignedLongLong(object.ptr());
+    if (PyErr_Occurred() == nullptr) return Value::unsigned_integer(large);
+    PyErr_Clear();
+  }
+  return Value::decimal(py::str(object));
+}
+
+Value from_datetime(py::handle object) {
+  const bool aware = !object.attr("utcoffset")().is_none();
+  py::object moment = py::reinterpret_borrow<py::object>(object);
+  if (aware) moment = object.attr("astimezone")(py::module_::import("datetime").attr("timezone").attr("utc"));
+  const auto days = sdk::days_from_civil(moment.attr("year").cast<int>(), moment.attr("month").cast<unsigned>(), moment.attr("day").cast<unsigned>());
+  const std::int64_t seconds = days * 86'400 + moment.attr("hour").cast<int>() * 3'600 + moment.attr("minute").cast<int>() * 60 + moment.attr("second").cast<int>();
+  std::int64_t ns = 0;
+  if (__builtin_mul_overflow(seconds, sdk::ns_per_s, &ns)) bad_policy("the time " + std::string(py::str(object)) + " lies outside the years 1678 to 2261");
+  ns += moment.attr("microsecond").cast<std::int64_t>() * 1'000;
+  return aware ? Value::instant(ns) : Value::wall(ns);
+}
+
+}  // namespace
+
+Value to_value(py::handle object) {
+  if (object.is_none()) return Value::null();
+  if (PyBool_Check(object.ptr())) return Value::boolean(object.cast<bool>());
+  if (PyLong_Check(object.ptr())) return from_int(object);
+  if (PyFloat_Check(object.ptr())) return Value::real(object.cast<double>());
+  if (PyUnicode_Check(object.ptr())) return Value::string(object.cast<std::string>());
+  if (PyBytes_Check(object.ptr()) || PyByteArray_Check(object.ptr()) || PyMemoryView_Check(object.ptr())) {
+    return Value::bytes(std::string(py::bytes(py::reinterpret_borrow<py::object>(object))));
+  }
+  if (is_instance(object, "decimal", "Decimal")) return Value::decimal(py::module_::import("builtins").attr("format")(object, "f").cast<std::string>());
+  if (is_instance(object, "datetime", "datetime")) return from_datetime(object);
+  if (is_instance(object, "datetime", "date")) {
+    const auto days = sdk::days_from_civil(object.attr("year").cast<int>(), object.attr("month").cast<unsigned>(), object.attr("day").cast<unsigned>());
+    return Value::wall(days * sdk::ns_per_day);
+  }
+  bad_policy("a value of type " + std::string(py::str(py::type::of(object).attr("__name__"))) + " can't be compared with a column: give a number, text, bytes, Decimal, datetime or date");
+}
+
+py::object from_value(const Value& v) {
+  switch (v.kind) {
+    case PK_VALUE_NULL: return py::none();
+    case PK_VALUE_INT: return py::int_(v.i64);
+    case PK_VALUE_UINT: return py::int_(static_cast<std::uint64_t>(v.i64));
+    case PK_VALUE_REAL: return py::float_(v.f64);
+    case PK_VALUE_BOOL: return py::bool_(v.i64 != 0);
+    case PK_VALUE_TEXT: return py::str(v.text);
+    case PK_VALUE_BYTES: return py::bytes(v.text);
+    case PK_VALUE_DECIMAL: return py::module_::import("decimal").attr("Decimal")(v.text);
+    case PK_VALUE_INSTANT: return py::str(sdk::format_time(v.i64, 9) + "+00:00");
+    case PK_VALUE_WALL: return py::str(sdk::format_time(v.i64, 9));
+  }
+  return py::none();
+}
+
+std::vector<std::string> to_strings(py::handle sequence) {
+  std::vector<std::string> out;
+  for (const py::handle item : sequence) out.push_back(item.cast<std::string>());
+  return out;
+}
+
+void run_interruptible(const std::function<void()>& work, const std::function<void()>& on_signal) {
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool done = false;
+  std::exception_ptr problem;
+  std::thread worker([&] {
+    try {
+      work();
+    } catch (...) {
+      problem = std::current_exception();
+    }
+    const std::scoped_lock lock(mutex);
+    done = true;
+    ended.notify_all();
+  });
+  py::object interrupt_type;
+  py::object interrupt_value;
+  py::object interrupt_trace;
+  for (bool finished = false; !finished;) {
+    {
+      const py::gil_scoped_release release;
+      std::unique_lock lock(mutex);
+      finished = ended.wait_for(lock, std::chrono::milliseconds(50), [&] { return done; });
+    }
+    if (PyErr_CheckSignals() != 0) {
+      PyObject* type = nullptr;
+      PyObject* value = nullptr;
+      PyObject* trace = nullptr;
+      PyErr_Fetch(&type, &value, &trace);
+      const bool first = !interrupt_type;
+      interrupt_type = py::reinterpret_steal<py::object>(type);
+      interrupt_value = py::reinterpret_steal<py::object>(value);
+      interrupt_trace = py::reinterpret_steal<py::object>(trace);
+      if (first) on_signal();
+    }
+  }
+  {
+    const py::gil_scoped_release release;
+    worker.join();
+  }
+  if (interrupt_type) {
+    PyErr_Restore(interrupt_type.release().ptr(), interrupt_value.release().ptr(), interrupt_trace.release().ptr());
+    throw py::error_already_set();
+  }
+  if (problem) std::rethrow_exception(problem);
+}
+
+namespace {
+
+void raise_in_python(const EngineError& e) {
+  const char* name = "PurgeFailed";
+  switch (e.kind()) {
+    case ErrorKind::policy: name = "PolicyError"; break;
+    case ErrorKind::connection: name = "ConnectionFailed"; break;
+    case ErrorKind::refused: name = "PurgeRefused"; break;
+    case ErrorKind::failed: name = "PurgeFailed"; break;
+  }
+  using namespace py::literals;
+  const auto text_or_none = [](const std::string& text) { return text.empty() ? py::object(py::none()) : py::object(py::str(text)); };
+  const py::object type = py::module_::import("purgekit.errors").attr(name);
+  // A message may hold bytes of another encoding from a server; it must not hide the error behind one of its own.
+  const py::object message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(e.message().data(), static_cast<Py_ssize_t>(e.message().size()), "replace"));
+  const py::object error = type(message, "code"_a = e.code(), "retryable"_a = e.retryable(), "table"_a = text_or_none(e.table()), "policy"_a = text_or_none(e.policy()));
+  PyErr_SetObject(type.ptr(), error.ptr());
+}
+
+}  // namespace
+
+void register_errors(py::module_&) {
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const EngineError& e) {
+      raise_in_python(e);
+    } catch (const sdk::Error& e) {
+      raise_in_python(EngineError(e));
+    }
+  });
+}
+
+sdk::ConnectParams to_connect_params(const py::kwargs& arguments) {
+  sdk::ConnectParams out;
+  for (const auto& [key, value] : arguments) {
+    const std::string name = key.cast<std::string>();
+    if (name == "scheme") out.scheme = value.cast<std::string>();
+    else if (name == "user") out.user = value.cast<std::string>();
+    else if (name == "password") out.password = value.cast<std::string>();
+    else if (name == "host") out.host = value.cast<std::string>();
+    else if (name == "port") out.port = value.cast<std::uint32_t>();
+    else if (name == "database") out.database = value.cast<std::string>();
+    else if (name == "connect_timeout_ms") out.connect_timeout_ms = value.cast<std::uint32_t>();
+    else if (name == "lock_wait_ms") out.lock_wait_ms = value.cast<std::uint32_t>();
+    else if (name == "statement_timeout_ms") out.statement_timeout_ms = value.cast<std::uint32_t>();
+    else if (name == "options") {
+      for (const auto& [option, setting] : value.cast<std::vector<std::pair<std::string, std::string>>>()) out.options.push_back({option, setting});
+    } else {
+      throw py::type_error("unexpected keyword argument " + name);
+    }
+  }
+  return out;
+}
+
+py::dict from_server(const sdk::Server& s) {
+  using namespace py::literals;
+  return py::dict("product"_a = s.product, "version"_a = s.version, "clock_utc_ns"_a = s.clock_utc_ns, "read_only"_a = s.read_only, "tls"_a = s.tls,
+                  "tls_verified"_a = s.tls_verified, "loopback"_a = s.loopback, "database"_a = s.database, "identity"_a = s.identity, "warnings"_a = s.warnings);
+}
+
+}  // namespace purgekit::bindings

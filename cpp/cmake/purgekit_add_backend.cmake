@@ -1,0 +1,17 @@
+# purgekit_add_backend(<name> SOURCES file... [LIBRARIES target...])
+#
+# Builds purgekit_backend_<name>.so: hidden symbols but the entry symbol, libraries looked for beside itself first.
+# Used for the shipped backends and, through find_package(purgekit), by anyone else's.
+function(purgekit_add_backend name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  set(target purgekit_backend_${name})
+  add_library(${target} MODULE ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE purgekit::sdk ${arg_LIBRARIES})
+  set_target_properties(${target} PROPERTIES
+    PREFIX "" OUTPUT_NAME ${target}
+    CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "$ORIGIN")
+  # Client libraries linked in statically keep their symbols to themselves too, so that two of them can live in one process.
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+endfunction()

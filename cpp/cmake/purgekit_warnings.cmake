@@ -1,0 +1,11 @@
+# Warnings, sanitizers and the like for our own targets; not installed.
+function(purgekit_own_target target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion)
+  if(PURGEKIT_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(PURGEKIT_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${PURGEKIT_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${PURGEKIT_SANITIZE})
+  endif()
+endfunction()

@@ -1,0 +1,530 @@
+/** \file abi.h
+ * The plugin line of purgekit: everything that crosses between the engine and a database backend, in plain C.
+ *
+ * A backend is a shared library `purgekit_backend_<name>.so` exporting one symbol, `purgekit_backend_init`. The
+ * host calls it with its own ABI version and a zeroed table whose `struct_size` tells how much of the table the host
+ * knows; the backend fills the slots and returns PK_OK. No C++ type and no exception crosses this line. Most authors
+ * never use this header directly: purgekit/sdk.hpp turns a C++ class into such a table.
+ *
+ * Thread rule: one pk_connection belongs to one worker; calls on it are serial. `cancel` alone may be called from any
+ * thread at any time between `open` and `close`, also while `connect` is under way.
+ *
+ * Ownership: memory passed *in* belongs to the caller and lives for the call, unless a slot says otherwise. Memory
+ * handed *out* (strings, arrays) belongs to the connection and stays valid until the next call on that connection.
+ *
+ * Stability: ABI 0 is experimental. Its revision must match exactly. Structs are append-only from ABI 1 on; arrays of
+ * nodes carry their stride so that later versions may append members.
+ */
+#ifndef PURGEKIT_ABI_H
+#define PURGEKIT_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Major version in the high half, revision in the low half. While the major is 0 both must match. */
+#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 1u))
+#define PURGEKIT_ENTRY_SYMBOL "purgekit_backend_init"
+
+#if defined(_WIN32)
+#define PURGEKIT_EXPORT __declspec(dllexport)
+#else
+#define PURGEKIT_EXPORT __attribute__((visibility("default")))
+#endif
+
+/** Text or bytes with a length; need not end in NUL. `data` may be NULL only when `size` is 0. */
+typedef struct pk_text {
+  const char* data;
+  size_t size;
+} pk_text;
+
+/* ------------------------------------------------------------------------------------------------ errors */
+
+/** What went wrong, in terms the engine acts on. The comment tells who can mend it. */
+typedef enum pk_code {
+  PK_OK = 0,
+  PK_INVALID_ARGUMENT = 1,    /**< caller: a malformed request (programming error or bad policy) */
+  PK_NOT_FOUND = 2,           /**< caller: table, column or ledger does not exist */
+  PK_NOT_SUPPORTED = 3,       /**< backend: the optional verb or form is not offered */
+  PK_CONNECT_FAILED = 4,      /**< operator: server not reached, TLS refused, database unknown */
+  PK_AUTHENTICATION = 5,      /**< operator: wrong user, password or certificate */
+  PK_PRIVILEGE = 6,           /**< operator: a GRANT is missing */
+  PK_READ_ONLY = 7,           /**< operator: database, file or transaction is read-only */
+  PK_CONNECTION_LOST = 8,     /**< server or network: the session is gone; the open transaction is rolled back */
+  PK_IN_DOUBT = 9,            /**< COMMIT was sent and no answer came: ask the ledger */
+  PK_LOCK_TIMEOUT = 10,       /**< another session holds a row or the database; retryable */
+  PK_DEADLOCK = 11,           /**< chosen as deadlock victim; retryable */
+  PK_SERIALIZATION = 12,      /**< serialization failure or stale snapshot; retryable */
+  PK_STATEMENT_TIMEOUT = 13,  /**< the statement ran longer than allowed; retryable with a smaller chunk */
+  PK_CANCELLED = 14,          /**< cancel() was called */
+  PK_FOREIGN_KEY = 15,        /**< a reference forbids the delete; `constraint` names it */
+  PK_TRIGGER = 16,            /**< a trigger or check of the schema refused the delete */
+  PK_SERVER_RESOURCES = 17,   /**< out of disk, memory, connections or lock table; retryable after a pause */
+  PK_SERVER_SHUTDOWN = 18,    /**< server is going down or starting; reconnect after a pause */
+  PK_FENCED = 19,             /**< another run has taken this table over: leave */
+  PK_SCHEMA_CHANGED = 20,     /**< the table is no longer the one that was planned for */
+  PK_DATA = 21,               /**< a stored value could not be handled by the statement */
+  PK_CORRUPT = 22,            /**< the database or the ledger is damaged or of a newer version */
+  PK_INTERNAL = 23            /**< defect in the backend or the engine */
+} pk_code;
+
+/** Filled by the callee when a verb returns anything but PK_OK. Fixed buffers: nothing to free. NUL-terminated. */
+typedef struct pk_error {
+  int32_t code;           /**< pk_code */
+  int32_t vendor_code;    /**< the database's own number, 0 if none */
+  char sqlstate[8];       /**< five characters, or empty */
+  char message[1008];     /**< one line for people; never holds a row's value or a secret */
+  char constraint[256];   /**< constraint or trigger concerned, or empty */
+  uint8_t retryable;      /**< the same chunk may be tried again on this connection after a rollback */
+  uint8_t connection_lost; /**< a new connection is needed */
+  uint8_t in_doubt;       /**< whether the transaction committed is not known */
+  uint8_t reserved[5];
+} pk_error;
+
+/* ------------------------------------------------------------------------------------------------ values */
+
+typedef enum pk_value_kind {
+  PK_VALUE_NULL = 0,
+  PK_VALUE_INT = 1,     /**< i64 */
+  PK_VALUE_UINT = 2,    /**< i64 holds the bits of an unsigned 64-bit number */
+  PK_VALUE_REAL = 3,    /**< f64 */
+  PK_VALUE_DECIMAL = 4, /**< text: digits with optional sign and point, exact */
+  PK_VALUE_TEXT = 5,    /**< text: UTF-8 */
+  PK_VALUE_BYTES = 6,   /**< text: raw bytes */
+  PK_VALUE_BOOL = 7,    /**< i64: 0 or 1 */
+  PK_VALUE_INSTANT = 8, /**< i64: nanoseconds since 1970-01-01T00:00:00Z */
+  PK_VALUE_WALL = 9     /**< i64: nanoseconds from 1970-01-01T00:00:00 to a wall-clock reading without a zone */
+} pk_value_kind;
+
+typedef struct pk_value {
+  uint32_t kind; /**< pk_value_kind */
+  uint32_t reserved;
+  int64_t i64;
+  double f64;
+  pk_text text;
+} pk_value;
+
+/* ----------------------------------------------------------------------------------------------- predicate */
+
+/** The predicate is a flat array of nodes. It is in negation normal form: there is no NOT node, leaves carry
+ * PK_NEGATED instead, and a leaf holds when it is TRUE in SQL's three-valued logic (its negated form when it is
+ * FALSE). A row for which a leaf is unknown matches neither form. */
+typedef enum pk_node_kind {
+  PK_NODE_TRUE = 1,        /**< every row */
+  PK_NODE_FALSE = 2,       /**< no row */
+  PK_NODE_AND = 3,         /**< all children */
+  PK_NODE_OR = 4,          /**< any child */
+  PK_NODE_COMPARE = 5,     /**< column op value; the column is bare, so an index on it serves */
+  PK_NODE_IN = 6,          /**< column IN (values); PK_NEGATED: NOT IN */
+  PK_NODE_NULL = 7,        /**< column IS NULL; PK_NEGATED: IS NOT NULL */
+  PK_NODE_TIME = 8,        /**< stored time + lifetime column < cutoff; see pk_node.storage; negated: >= */
+  PK_NODE_EXISTS = 9,      /**< a row of another table (or of this one) refers to this row */
+  PK_NODE_KEEP_LATEST = 10, /**< at least `count` rows of the group are newer; negated: fewer are */
+  PK_NODE_SQL = 11,        /**< raw condition with :name parameters; negated: NOT (condition) */
+  PK_NODE_UNREADABLE = 12  /**< the text in `column` is not NULL and can't be read as a time; other storages: no row */
+} pk_node_kind;
+
+typedef enum pk_op { PK_EQ = 1, PK_NE = 2, PK_LT = 3, PK_LE = 4, PK_GT = 5, PK_GE = 6 } pk_op;
+
+/** How a column holds an instant. */
+typedef enum pk_storage {
+  PK_STORED_EPOCH_INT = 1,     /**< whole number of `unit_ns` since the epoch; zero and negative count as NULL */
+  PK_STORED_EPOCH_DECIMAL = 2, /**< number with a fraction; the same otherwise */
+  PK_STORED_ZONED = 3,         /**< a type that knows its zone (timestamptz, MySQL TIMESTAMP) */
+  PK_STORED_UNZONED = 4,       /**< a wall clock (timestamp, DATETIME, DATE) */
+  PK_STORED_TEXT = 5,          /**< ISO 8601 text (SQLite): zoned text is an instant, other text a wall clock */
+  PK_STORED_ZONED_WALL = 6     /**< a zoned type whose server-zone text is the wall clock that was meant */
+} pk_storage;
+
+enum {
+  PK_NEGATED = 1u,       /**< the leaf's FALSE form is wanted */
+  PK_PURGE_NULL = 2u,    /**< TIME: rows whose time counts as NULL match too (not with PK_NEGATED) */
+  PK_PURGE_NEVER = 4u    /**< TIME: a lifetime that is NULL, zero or negative counts as zero instead of never */
+};
+
+/** One equality or inequality between the outer row and the other row of an EXISTS node. */
+typedef struct pk_join {
+  pk_text other_column;
+  pk_text this_column;
+  uint32_t op; /**< pk_op: other op this; PK_EQ and PK_NE are not NULL-safe */
+  uint32_t reserved;
+} pk_join;
+
+/** Offset of a zone from UTC that holds for wall clocks from `from_wall_ns` on (ascending, first is INT64_MIN). */
+typedef struct pk_zone_step {
+  int64_t from_wall_ns;
+  int64_t offset_ns;
+} pk_zone_step;
+
+/** One node. Which members are used depends on `kind`; the others are zero. */
+typedef struct pk_node {
+  uint32_t kind;        /**< pk_node_kind */
+  uint32_t flags;       /**< PK_NEGATED and others */
+  uint32_t first_child; /**< AND, OR: index of the first child; children are neighbours. EXISTS: the inner condition */
+  uint32_t child_count; /**< EXISTS: 0 or 1; its columns are of the other table */
+  pk_text column;       /**< exact name as described */
+  uint32_t column_kind; /**< pk_column_kind of `column` */
+  uint32_t op;          /**< COMPARE */
+  uint32_t first_value; /**< COMPARE: one value; IN, SQL: value_count values */
+  uint32_t value_count;
+  /* TIME, UNREADABLE */
+  uint32_t storage;         /**< pk_storage */
+  uint32_t lifetime_kind;   /**< pk_column_kind of lifetime_column */
+  int64_t unit_ns;          /**< EPOCH storages: nanoseconds a unit */
+  int64_t cutoff_ns;        /**< instant that time (+ lifetime) must lie strictly before; grace is already off */
+  int64_t wall_cutoff_ns;   /**< the same as a wall clock, for UNZONED, TEXT, ZONED_WALL without a lifetime column */
+  pk_text lifetime_column;  /**< empty: none */
+  int64_t lifetime_unit_ns;
+  uint32_t first_zone_step; /**< wall storages with a lifetime column: steps in pk_predicate.zone_steps; none: UTC */
+  uint32_t zone_step_count;
+  /* EXISTS, KEEP_LATEST */
+  pk_text other_schema; /**< EXISTS: resolved name of the other table */
+  pk_text other_table;
+  uint32_t first_join;
+  uint32_t join_count;
+  int64_t count;         /**< KEEP_LATEST: how many of the newest stay, at least 1 */
+  uint32_t first_name;   /**< KEEP_LATEST: group columns; SQL: parameter names, one for each value */
+  uint32_t name_count;
+  uint32_t first_tie;    /**< KEEP_LATEST: key columns that break ties, in pk_predicate.names */
+  uint32_t tie_count;
+  pk_text sql;           /**< SQL: the condition */
+} pk_node;
+
+typedef struct pk_predicate {
+  size_t node_size; /**< stride of `nodes` in bytes: sizeof(pk_node) of the caller */
+  const pk_node* nodes;
+  size_t node_count;
+  uint32_t root; /**< index of the root node */
+  uint32_t reserved;
+  const pk_value* values;
+  size_t value_count;
+  const pk_join* joins;
+  size_t join_count;
+  const pk_text* names;
+  size_t name_count;
+  const pk_zone_step* zone_steps;
+  size_t zone_step_count;
+} pk_predicate;
+
+/* ------------------------------------------------------------------------------------------------ tables */
+
+typedef enum pk_column_kind {
+  PK_COLUMN_OTHER = 0, /**< can't be compared (json, geometry, …) */
+  PK_COLUMN_INT = 1,
+  PK_COLUMN_UINT = 2,
+  PK_COLUMN_DECIMAL = 3,
+  PK_COLUMN_REAL = 4,
+  PK_COLUMN_BOOL = 5,
+  PK_COLUMN_TEXT = 6,
+  PK_COLUMN_BYTES = 7,
+  PK_COLUMN_DATE = 8,
+  PK_COLUMN_TIMESTAMP = 9,        /**< wall clock without a zone */
+  PK_COLUMN_TIMESTAMP_ZONED = 10, /**< an instant */
+  PK_COLUMN_TIME = 11,
+  PK_COLUMN_UUID = 12,
+  PK_COLUMN_BIT = 13,
+  PK_COLUMN_ANY = 14 /**< SQLite column without a declared type: each value has its own */
+} pk_column_kind;
+
+typedef struct pk_column {
+  pk_text name;
+  pk_text type_name; /**< as the database prints it */
+  uint32_t kind;     /**< pk_column_kind */
+  uint8_t nullable;
+  uint8_t reserved[3];
+} pk_column;
+
+typedef struct pk_index {
+  pk_text name;
+  const uint32_t* columns; /**< positions in pk_table.columns; an expression is UINT32_MAX */
+  size_t column_count;
+  uint8_t unique;
+  uint8_t partial; /**< has a WHERE of its own: never walked */
+  uint8_t reserved[6];
+} pk_index;
+
+typedef enum pk_fk_action {
+  PK_FK_RESTRICT = 1, /**< RESTRICT or NO ACTION: a referenced row can't go */
+  PK_FK_CASCADE = 2,
+  PK_FK_SET_NULL = 3,
+  PK_FK_SET_DEFAULT = 4
+} pk_fk_action;
+
+/** A foreign key of another table (or of this one) that refers to this table. */
+typedef struct pk_reference {
+  pk_text name;
+  pk_text child_schema;
+  pk_text child_table;
+  const pk_text* child_columns;
+  const pk_text* parent_columns;
+  size_t column_count;
+  uint32_t action;       /**< pk_fk_action on delete */
+  uint8_t child_indexed; /**< an index of the child leads with these columns */
+  uint8_t enforced;      /**< false: declared but not checked by this database */
+  uint8_t reserved[2];
+} pk_reference;
+
+typedef enum pk_table_kind { PK_TABLE_BASE = 1, PK_TABLE_VIEW = 2, PK_TABLE_FOREIGN = 3, PK_TABLE_SYSTEM = 4 } pk_table_kind;
+
+/** What the catalogue says of a table. */
+typedef struct pk_table {
+  pk_text schema; /**< empty when the database has none */
+  pk_text name;   /**< exact name */
+  uint32_t kind;  /**< pk_table_kind */
+  uint8_t transactional; /**< false: the storage engine can't roll back */
+  uint8_t can_select;
+  uint8_t can_delete;
+  uint8_t rows_hidden; /**< a row security policy would hide rows from this user */
+  pk_text storage;     /**< engine or access method, for people ("InnoDB", "heap", "rowid") */
+  pk_text identity;    /**< differs when the table was dropped and made again (object id, …) */
+  const pk_column* columns;
+  size_t column_count;
+  const uint32_t* key; /**< columns of the primary key, or of the unique NOT NULL key that serves; may be empty */
+  size_t key_count;
+  const pk_index* indexes;
+  size_t index_count;
+  const pk_reference* references;
+  size_t reference_count;
+  const pk_text* delete_triggers;
+  size_t delete_trigger_count;
+  uint64_t partition_count; /**< leaf partitions; 0 when not partitioned */
+  int64_t rows_estimate;    /**< from statistics; -1 unknown */
+  int64_t bytes;            /**< table without indexes; -1 unknown */
+  int64_t index_bytes;      /**< -1 unknown */
+  pk_text grant_hint;       /**< the GRANT that would give what is missing, or empty */
+} pk_table;
+
+/** A table as the operator wrote it. */
+typedef struct pk_table_name {
+  pk_text schema;       /**< empty: the connection's default */
+  pk_text name;
+  uint8_t schema_quoted; /**< written in double quotes: match exactly */
+  uint8_t name_quoted;
+  uint8_t reserved[6];
+} pk_table_name;
+
+/* -------------------------------------------------------------------------------------------------- verbs */
+
+typedef struct pk_option {
+  pk_text key;
+  pk_text value;
+} pk_option;
+
+/** A parsed database URL. Empty text: not given. */
+typedef struct pk_connect {
+  pk_text scheme; /**< as in the URL, without "+driver" */
+  pk_text user;
+  pk_text password; /**< never to be printed or kept longer than needed to reconnect */
+  pk_text host;
+  uint32_t port; /**< 0: not given */
+  uint32_t connect_timeout_ms;
+  pk_text database; /**< name or file path */
+  const pk_option* options;
+  size_t option_count;
+  uint32_t lock_wait_ms; /**< default budget of one wait for a lock */
+  uint32_t statement_timeout_ms; /**< bound of any single statement; 0: none */
+} pk_connect;
+
+/** Facts about the server behind a connection. */
+typedef struct pk_server {
+  pk_text product;        /**< "PostgreSQL", "MariaDB", … */
+  pk_text version;        /**< "15.6" */
+  int64_t clock_utc_ns;   /**< the database's clock */
+  uint8_t read_only;
+  uint8_t tls;            /**< the line is encrypted, or local */
+  uint8_t tls_verified;   /**< the server's certificate and name were checked, or the line is local */
+  uint8_t loopback;       /**< file, socket or loopback address */
+  uint8_t reserved[4];
+  pk_text database; /**< how to name this database to people: no secret in it */
+  pk_text identity; /**< the same for every connection to this database, differs between databases */
+  const pk_text* warnings; /**< settings that hurt, one line each */
+  size_t warning_count;
+} pk_server;
+
+/** A child table cleaned in the parent's chunk: rows whose `columns` equal a deleted parent's `parent_columns`. */
+typedef struct pk_dependent {
+  pk_text schema;
+  pk_text table;
+  const pk_text* columns;
+  const pk_text* parent_columns;
+  size_t column_count;
+  uint8_t unless_referenced; /**< keep the child while any row of the parent table still has these values */
+  uint8_t reserved[7];
+} pk_dependent;
+
+/** Everything a chunk needs, given once with `prepare` and again after each reconnect. */
+typedef struct pk_purge {
+  pk_text schema;
+  pk_text table;
+  const pk_predicate* predicate; /**< condition deleted by, with guards for references */
+  pk_text walk;                  /**< id of a walk that `propose` offered */
+  const pk_dependent* dependents;
+  size_t dependent_count;
+} pk_purge;
+
+/** A way to go through the table. */
+typedef struct pk_walk {
+  pk_text id;       /**< given back in pk_purge.walk */
+  pk_text strategy; /**< "rowid-range", "tid-range", "key-range", "index-range", "scan" */
+  pk_text index;    /**< index walked, or empty */
+  double cost;      /**< relative: 1 is one sequential read of the whole table */
+  pk_text reason;   /**< for people */
+} pk_walk;
+
+typedef struct pk_walks {
+  const pk_walk* walks;
+  size_t count;
+} pk_walks;
+
+/** What the ledger holds for one table and worker. Text members are UTF-8, at most 4000 bytes. */
+typedef struct pk_slot {
+  pk_text key; /**< table identity and worker number */
+  int64_t epoch; /**< raised by each start; a chunk under an older epoch is fenced out */
+  int64_t seq;   /**< raised by each committed chunk */
+  pk_text run_id;
+  pk_text policy_hash;
+  int64_t cutoff_ns; /**< "now" of the walk in hand */
+  pk_text cursor;    /**< the backend's own words; empty: start of the table */
+  int64_t pass;
+  int64_t rows_deleted; /**< of the run, over all tables */
+  pk_text state;        /**< engine's own words */
+  pk_text document;     /**< engine's own JSON */
+} pk_slot;
+
+/** One purge of one table, for history. */
+typedef struct pk_run {
+  pk_text id;       /**< run id and policy number */
+  pk_text document; /**< engine's own JSON */
+} pk_run;
+
+typedef struct pk_runs {
+  const pk_run* runs;
+  size_t count;
+} pk_runs;
+
+typedef enum pk_ledger_state { PK_LEDGER_ABSENT = 0, PK_LEDGER_PRESENT = 1, PK_LEDGER_NEWER = 2, PK_LEDGER_FOREIGN = 3 } pk_ledger_state;
+
+typedef struct pk_ledger {
+  uint32_t state;      /**< pk_ledger_state */
+  uint8_t can_create;  /**< this user may create it */
+  uint8_t can_write;   /**< this user may insert and update in it */
+  uint8_t reserved[2];
+  pk_text ddl;         /**< what an administrator would run to make it */
+  pk_text grant_hint;  /**< and to let this user use it */
+} pk_ledger;
+
+typedef struct pk_range {
+  pk_text cursor;        /**< where the last chunk ended; empty: start */
+  int64_t max_rows;      /**< visit at most this many rows (more or less, where the walk goes by pages) */
+  uint32_t lock_wait_ms; /**< longest wait for a locked row */
+  uint32_t reserved;
+} pk_range;
+
+typedef struct pk_deleted {
+  int64_t rows_deleted;
+  int64_t rows_visited; /**< best guess */
+  pk_text cursor;       /**< end of this chunk: where the next one starts */
+  uint8_t done;         /**< nothing lies behind this chunk */
+  uint8_t reserved[7];
+  double share_done;    /**< 0 to 1 of the table walked, -1 unknown */
+} pk_deleted;
+
+typedef struct pk_samples {
+  const pk_value* values; /**< INT, REAL, DECIMAL as stored; INSTANT or WALL for time types and readable text */
+  size_t count;           /**< the newest (largest) value first, then others from all over the table */
+} pk_samples;
+
+typedef struct pk_texts {
+  const pk_text* items;
+  size_t count;
+} pk_texts;
+
+typedef struct pk_connection pk_connection; /**< opaque: the backend's own */
+
+/** The table of verbs. Slots marked (required) must be filled; the host fills the others with NOT_SUPPORTED.
+ * Each returns a pk_code and, unless PK_OK, fills the error. No verb commits but those that say so. */
+typedef struct pk_backend {
+  size_t struct_size;  /**< set by the host before init: bytes of this struct it knows; lowered by an older backend */
+  uint32_t abi;        /**< set by the backend: the PURGEKIT_ABI_VERSION it was built with */
+  uint32_t reserved;
+  const char* name;    /**< (required) "sqlite"; lower case, stays valid for ever */
+  const char* version; /**< (required) of the backend and of the client library, for people */
+  const char* schemes; /**< (required) URL schemes, separated by blanks */
+  const char* maturity; /**< "experimental" or "stable" */
+  void* self;          /**< handed to `open` */
+
+  /** (required) Make a connection object; does not reach out to the database. */
+  int32_t (*open)(void* self, pk_connection** out, pk_error* error);
+  /** (required) Connect. May be called again after CONNECTION_LOST, on the same object. */
+  int32_t (*connect)(pk_connection*, const pk_connect*, pk_error*);
+  /** (required) Close and free. Rolls back what is open. Never fails. */
+  void (*close)(pk_connection*);
+  /** (required) Ask the call under way to end with PK_CANCELLED. Any thread. Never blocks for longer than a connect. */
+  void (*cancel)(pk_connection*);
+
+  /** (required) Version, clock, settings. */
+  int32_t (*inspect)(pk_connection*, pk_server* out, pk_error*);
+  /** (required) Find a table: exact name first, then without regard to case if that is unique. PK_NOT_FOUND if none. */
+  int32_t (*describe)(pk_connection*, const pk_table_name*, pk_table* out, pk_error*);
+  /** Names of tables one could have meant (those of the default or the named schema). */
+  int32_t (*tables)(pk_connection*, const pk_table_name*, pk_texts* out, pk_error*);
+  /** (required) Count the rows of `purge.table` that satisfy its predicate. Ends early by cancel. */
+  int32_t (*count)(pk_connection*, const pk_purge*, int64_t* rows, pk_error*);
+  /** Estimate the same in a few milliseconds from statistics or samples. */
+  int32_t (*estimate)(pk_connection*, const pk_purge*, int64_t* rows, pk_error*);
+  /** Key of one row that satisfies the predicate, as text for people, or empty. */
+  int32_t (*sample_key)(pk_connection*, const pk_purge*, pk_text* out, pk_error*);
+  /** Values of a column, to see whether unit and zone are plausible. */
+  int32_t (*sample_column)(pk_connection*, const pk_purge*, pk_text column, pk_samples* out, pk_error*);
+  /** (required) Offer ways to walk, best first or not; `rows_matching` is -1 when unknown. */
+  int32_t (*propose)(pk_connection*, const pk_purge*, int64_t rows_total, int64_t rows_matching, pk_walks* out, pk_error*);
+  /** (required) Render the statements of a chunk and keep them. Out: their text, for the plan. */
+  int32_t (*prepare)(pk_connection*, const pk_purge*, pk_texts* statements, pk_error*);
+
+  /** Refuse quickly when another purge of this table runs: PK_LOCK_TIMEOUT if so. Held until unlock or disconnect. */
+  int32_t (*lock_run)(pk_connection*, pk_text key, pk_error*);
+  int32_t (*unlock_run)(pk_connection*, pk_text key, pk_error*);
+
+  /** (required) Look for the ledger `name` ("schema.table" or "table"); remembered for the calls below. */
+  int32_t (*ledger_find)(pk_connection*, const pk_table_name* name, pk_ledger* out, pk_error*);
+  /** (required) Make it. Commits. */
+  int32_t (*ledger_create)(pk_connection*, pk_error*);
+  /** (required) Begin a transaction, lock the slot `key` (waiting at most `wait_ms`), making it when it is absent,
+   * and read it. The transaction stays open for slot_write and commit, or rollback. */
+  int32_t (*slot_lock)(pk_connection*, pk_text key, uint32_t wait_ms, pk_slot* out, pk_error*);
+  /** (required) Write all members of a slot, in the open transaction. */
+  int32_t (*slot_write)(pk_connection*, const pk_slot*, pk_error*);
+  /** (required) Insert or replace a run's record, in a transaction of its own. Commits. */
+  int32_t (*run_write)(pk_connection*, const pk_run*, pk_error*);
+  /** (required) All run records. */
+  int32_t (*run_list)(pk_connection*, pk_runs* out, pk_error*);
+
+  /** (required) Begin a chunk's transaction. With a key: move the slot's seq from `seq` to `seq + 1` where epoch and seq are
+   * as given, PK_FENCED when they are not. Empty key: no ledger. */
+  int32_t (*begin)(pk_connection*, pk_text key, int64_t epoch, int64_t seq, pk_error*);
+  /** (required) Delete the rows of the next range that satisfy the predicate, re-checked on their latest version. */
+  int32_t (*delete_range)(pk_connection*, const pk_range*, pk_deleted* out, pk_error*);
+  /** Delete the rows of dependent number `index` that belong to what delete_range deleted in this transaction. */
+  int32_t (*delete_children)(pk_connection*, size_t index, int64_t* rows, pk_error*);
+  /** (required) Write cursor, totals and document into the slot, in the chunk's transaction; seq is as after begin. */
+  int32_t (*checkpoint)(pk_connection*, const pk_slot*, pk_error*);
+  /** (required) The only verb that commits a chunk. PK_IN_DOUBT when no answer came. */
+  int32_t (*commit)(pk_connection*, pk_error*);
+  /** (required) Roll back; succeeds when nothing is open. */
+  int32_t (*rollback)(pk_connection*, pk_error*);
+
+  /** Largest replica lag in seconds; negative: there is no replica. */
+  int32_t (*replica_lag)(pk_connection*, double* lag_s, pk_error*);
+} pk_backend;
+
+/** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */
+typedef int32_t (*pk_backend_init)(uint32_t host_abi, pk_backend* out, pk_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PURGEKIT_ABI_H */

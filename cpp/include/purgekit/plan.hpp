@@ -1,0 +1,54 @@
+/// \file plan.hpp
+/// What a purge would do, frozen: cutoff, counts, walk, statements, warnings. Data only; see planner.hpp for how it is made.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "purgekit/policy.hpp"
+#include "purgekit/sdk/table.hpp"
+#include "purgekit/zone.hpp"
+
+namespace purgekit {
+
+/// Something the operator should know. `code` is a stable word, `message` one line for people.
+struct Warning {
+  std::string code;
+  std::string message;
+};
+
+struct PolicyPlan {
+  Policy policy;
+  bool skipped = false;  ///< the table is absent and the policy is optional: nothing else is filled
+  sdk::Table table;
+  std::int64_t now_ns = 0;     ///< the database's clock when it was planned, or what --now gave
+  std::int64_t cutoff_ns = 0;  ///< of the rules if they have one in common, else now less grace
+  std::int64_t rows_total = 0;
+  std::int64_t rows_purgeable = 0;
+  bool exact = false;
+  sdk::Walk walk;
+  std::int64_t chunk_rows = 0;  ///< size of the first chunk
+  std::vector<std::string> statements;
+  std::vector<Warning> warnings;
+  std::vector<sdk::Reference> guards;  ///< foreign keys whose referenced rows are left
+  std::vector<sdk::Dependent> dependents;
+  std::string clock_doubt;  ///< why a run refuses until accept_clock; empty: plausible
+};
+
+struct Plan {
+  std::string backend;
+  sdk::Server server;
+  std::int64_t clock_skew_ns = 0;  ///< database's clock less this machine's
+  Zones zones;
+  std::vector<PolicyPlan> policies;
+
+  /// The contract's purgekit.plan/1.
+  std::string to_json() const;
+};
+
+/// Shape of a table in one line: a run refuses when it differs from the plan's.
+std::string fingerprint(const sdk::Table& table);
+
+}  // namespace purgekit

@@ -1,0 +1,50 @@
+/// \file policy.hpp
+/// What may go from one table, and what goes with it. Immutable once made; thread rule as predicate.hpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "purgekit/predicate.hpp"
+#include "purgekit/sdk/table.hpp"
+
+namespace purgekit {
+
+/// Rows of a child table that go with the parents of a chunk.
+struct DependentRule {
+  std::string table;
+  std::vector<std::pair<std::string, std::string>> on;  ///< child column, parent column
+  bool unless_referenced = true;  ///< keep the child while any row of the parent table still has its values
+  bool optional = false;          ///< skipped when the table does not exist
+  bool operator==(const DependentRule&) const = default;
+};
+
+struct Policy {
+  static constexpr std::int64_t default_grace_ns = 7'200'000'000'000;  ///< two hours
+
+  std::string name;
+  std::string table;  ///< as written: "schema.table", with double quotes where a name needs them
+  Predicate where;
+  std::int64_t grace_ns = default_grace_ns;
+  std::vector<DependentRule> dependents;
+  std::optional<double> max_fraction;
+  bool optional = false;  ///< skipped, with a warning, when the table does not exist
+
+  bool operator==(const Policy&) const = default;
+  std::string to_json() const;
+  /// \throws EngineError (policy)
+  static Policy from_json(std::string_view text);
+  /// \throws EngineError (policy) when a member can't be right (empty name, fraction outside 0 to 1, …).
+  void check() const;
+};
+
+/// Split "schema.table" as in SQL: a name with a dot or quote stands in double quotes. \throws EngineError (policy)
+sdk::TableName parse_table_name(std::string_view text);
+/// The inverse, quoting where needed.
+std::string table_name_text(std::string_view schema, std::string_view name);
+
+}  // namespace purgekit

@@ -1,0 +1,83 @@
+/// \file report.hpp
+/// What a run did.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace purgekit {
+
+/// Percentiles of chunk times in bounded memory: buckets 5 % apart from 0.01 ms on, so a percentile is right within 3 %.
+class ChunkTimes {
+ public:
+  void record(double ms);
+  /// 0 when nothing was recorded. \param share 0 to 1
+  double percentile(double share) const;
+  double max() const { return max_ms_; }
+
+ private:
+  static constexpr std::size_t buckets = 512;
+  std::array<std::uint64_t, buckets> counts_{};
+  std::uint64_t total_ = 0;
+  double max_ms_ = 0;
+};
+
+/// Rows that were purgeable and could not go.
+struct Blocked {
+  std::string table;
+  std::string reason;  ///< "foreign_key", "lock", "trigger" or "remaining"
+  std::string constraint;
+  std::int64_t rows = 0;
+  std::string sample_key;
+  std::string message;
+};
+
+struct TableCount {
+  std::string table;
+  std::int64_t rows_deleted = 0;
+  std::int64_t rows_archived = 0;
+};
+
+struct PolicyReport {
+  std::string policy;
+  std::string table;
+  std::string strategy;
+  std::string status = "completed";  ///< "completed", "stopped", "failed", "skipped"
+  std::string stop_reason;
+  std::string error_code;
+  std::string error_message;
+  std::string continues;  ///< id of the run whose unfinished walk this one took up
+  std::int64_t rows_left = 0;
+  bool at_least = false;  ///< counted without a ledger: a commit in doubt may have deleted more
+  std::int64_t chunks = 0;
+  std::int64_t retries = 0;
+  double elapsed_s = 0;
+  double throttled_s = 0;
+  ChunkTimes chunk_ms;
+  std::vector<Blocked> blocked;
+  std::vector<TableCount> tables;  ///< own table first, then dependents
+
+  std::int64_t rows_deleted() const { return tables.empty() ? 0 : tables[0].rows_deleted; }
+  std::int64_t rows_deleted_all() const;
+  /// 0, 1, 3 or 4 as in the contract.
+  int exit_code() const;
+};
+
+struct Report {
+  std::string run_id;
+  std::string started_utc;
+  double elapsed_s = 0;
+  std::vector<PolicyReport> policies;
+
+  int exit_code() const;
+  /// "completed", "stopped" or "failed".
+  std::string status() const;
+  std::int64_t rows_deleted() const;
+  /// The contract's purgekit.run/1.
+  std::string to_json() const;
+};
+
+}  // namespace purgekit

@@ -1,0 +1,61 @@
+/// \file runner.hpp
+/// Carries out a plan: chunk by chunk, each one short transaction with its fence and checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "purgekit/control.hpp"
+#include "purgekit/plan.hpp"
+#include "purgekit/report.hpp"
+#include "purgekit/session.hpp"
+
+namespace purgekit {
+
+struct RunOptions {
+  std::string run_id;
+  std::string ledger = "purgekit_ledger";  ///< "[SCHEMA.]NAME", or "none"
+  double chunk_ms = 100;                   ///< target time of one chunk
+  bool gentle = true;                      ///< yield to measured pressure
+  std::optional<std::int64_t> max_rows;    ///< of all tables together, never exceeded
+  std::optional<double> max_rows_per_s;
+  std::optional<double> deadline_s;        ///< no chunk is begun later than this many seconds after the start
+  std::optional<double> max_replica_lag_s;
+  std::uint32_t lock_wait_ms = 1'000;
+  std::string stop_file;
+  std::optional<double> max_fraction;
+  bool accept_clock = false;
+  std::vector<std::string> policy_hashes;  ///< one for each policy of the plan
+};
+
+/// Told after each chunk and while waiting, on the thread that runs.
+struct Progress {
+  std::string policy;
+  std::string table;
+  std::int64_t pass = 1;
+  std::int64_t rows_deleted = 0;        ///< of the policy's own table
+  std::int64_t rows_total_deleted = 0;  ///< of all tables
+  std::int64_t rows_purgeable = 0;
+  double share_done = -1;  ///< 0 to 1, -1 unknown
+  double chunk_ms = 0;
+  std::int64_t chunk_rows = 0;
+  double rows_per_s = 0;
+  double eta_s = -1;
+  double elapsed_s = 0;
+  std::string waiting;  ///< why it is pausing, or empty
+};
+
+using ProgressSink = std::function<void(const Progress&)>;
+
+/// Purge as planned. What goes wrong after the first check is part of the report.
+/// \throws EngineError when nothing was changed: a refusal.
+Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control,
+                const ProgressSink& on_progress);
+
+/// The contract's purgekit.history/1 from the database's own ledger.
+std::string ledger_history(Session& session, const std::string& ledger);
+
+}  // namespace purgekit

@@ -1,0 +1,173 @@
+/// \file sql_ledger.hpp
+/// The ledger as one plain table: slot rows (one for each purged table and worker), run rows (history), one version row.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sql_session.hpp"
+#include "purgekit/sdk/table.hpp"
+
+namespace purgekit::sdk {
+
+class SqlLedger {
+ public:
+  static constexpr int version = 1;
+
+  SqlLedger(SqlSession& session, const TableName& name)
+      : session_(session), table_(qualified(session.dialect(), name.schema, name.name)) {}
+
+  const std::string& table() const { return table_; }
+
+  /// CREATE TABLE as an administrator would run it.
+  std::string ddl() const {
+    const Dialect& d = session_.dialect();
+    const std::string number = " BIGINT NOT NULL, ";
+    return "CREATE TABLE " + table_ + " (" + q("kind") + " " + d.ledger_text(8) + " NOT NULL, " + q("id") + " " + d.ledger_text(250) +
+           " NOT NULL, " + q("epoch") + number + q("seq") + number + q("pass") + number + q("rows_deleted") + number + q("cutoff_ns") +
+           number + q("run_id") + " " + d.ledger_text(64) + ", " + q("policy_hash") + " " + d.ledger_text(80) + ", " + q("state") + " " +
+           d.ledger_text(32) + ", " + q("walk_cursor") + " " + d.ledger_long_text() + ", " + q("document") + " " + d.ledger_long_text() +
+           ", PRIMARY KEY (" + q("kind") + ", " + q("id") + "))" + d.ledger_suffix();
+  }
+
+  /// Read the version. Throws PK_NOT_FOUND when the table is absent.
+  pk_ledger_state state() {
+    Sql sql(session_.dialect());
+    sql << "SELECT " << q("document") << ", " << q("walk_cursor") << ", " << q("policy_hash") << " FROM " << table_;
+    add_where(sql, "meta", "version");
+    const Rows rows = session_.fetch(sql);
+    if (rows.empty()) return PK_LEDGER_PRESENT;  // made by hand from the DDL
+    const std::string& text = rows[0].at(0).text;
+    if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) return PK_LEDGER_FOREIGN;
+    return text.size() > 6 || std::stoi(text) > version ? PK_LEDGER_NEWER : PK_LEDGER_PRESENT;
+  }
+
+  void create() {
+    session_.execute(ddl(), {});
+    insert_absent("meta", "version", std::to_string(version));
+  }
+
+  /// Leaves the transaction open with the slot locked.
+  Slot lock(const std::string& key, std::uint32_t wait_ms) {
+    session_.begin_transaction();
+    session_.set_lock_wait(wait_ms);
+    Sql sql(session_.dialect());
+    sql << "SELECT " << q("epoch") << ", " << q("seq") << ", " << q("run_id") << ", " << q("policy_hash") << ", " << q("cutoff_ns") << ", "
+        << q("walk_cursor") << ", " << q("pass") << ", " << q("rows_deleted") << ", " << q("state") << ", " << q("document") << " FROM "
+        << table_;
+    add_where(sql, "slot", key);
+    sql << session_.dialect().for_update();
+    Rows rows = session_.fetch(sql);
+    if (rows.empty()) {
+      insert_absent("slot", key, "");
+      rows = session_.fetch(sql);
+      if (rows.empty()) throw Error(PK_SERIALIZATION, "the ledger slot of this table was removed meanwhile");
+    }
+    const Row& r = rows[0];
+    Slot slot;
+    slot.key = key;
+    slot.epoch = r.at(0).i64;
+    slot.seq = r.at(1).i64;
+    slot.run_id = r.at(2).text;
+    slot.policy_hash = r.at(3).text;
+    slot.cutoff_ns = r.at(4).i64;
+    slot.cursor = r.at(5).text;
+    slot.pass = r.at(6).i64;
+    slot.rows_deleted = r.at(7).i64;
+    slot.state = r.at(8).text;
+    slot.document = r.at(9).text;
+    return slot;
+  }
+
+  /// Write everything, whatever stands there; the slot is locked by this transaction.
+  void write(const Slot& slot) {
+    if (update(slot, false) != 1) throw Error(PK_FENCED, "the ledger slot of this table is gone");
+  }
+
+  /// Write what a chunk changed; fenced out when epoch or seq are not as after begin.
+  void checkpoint(const Slot& slot) {
+    if (update(slot, true) != 1) throw Error(PK_FENCED, "another run has taken this table over");
+  }
+
+  /// Move seq on, in the open transaction.
+  void fence(const std::string& key, std::int64_t epoch, std::int64_t seq) {
+    Sql sql(session_.dialect());
+    sql << "UPDATE " << table_ << " SET " << q("seq") << " = " << q("seq") << " + 1";
+    add_where(sql, "slot", key);
+    add_expected(sql, epoch, seq);
+    if (session_.run(sql) != 1) throw Error(PK_FENCED, "another run has taken this table over");
+  }
+
+  void write_run(const RunRecord& run) {
+    Sql gone(session_.dialect());
+    gone << "DELETE FROM " << table_;
+    add_where(gone, "run", run.id);
+    session_.begin_transaction();
+    session_.run(gone);
+    insert_absent("run", run.id, run.document);
+    session_.commit_transaction();
+  }
+
+  std::vector<RunRecord> runs() {
+    Sql sql(session_.dialect());
+    sql << "SELECT " << q("id") << ", " << q("document") << " FROM " << table_ << " WHERE " << q("kind") << " = ";
+    sql.bind(Value::string("run"), PK_COLUMN_TEXT) << " ORDER BY " << q("id");
+    std::vector<RunRecord> out;
+    for (const Row& row : session_.fetch(sql)) out.push_back({row.at(0).text, row.at(1).text});
+    return out;
+  }
+
+ private:
+  std::string q(const char* name) const { return session_.dialect().quote(name); }
+
+  void add_where(Sql& sql, const char* kind, const std::string& id) const {
+    sql << " WHERE " << q("kind") << " = ";
+    sql.bind(Value::string(kind), PK_COLUMN_TEXT) << " AND " << q("id") << " = ";
+    sql.bind(Value::string(id), PK_COLUMN_TEXT);
+  }
+
+  void add_expected(Sql& sql, std::int64_t epoch, std::int64_t seq) const {
+    sql << " AND " << q("epoch") << " = ";
+    sql.bind(Value::integer(epoch), PK_COLUMN_INT) << " AND " << q("seq") << " = ";
+    sql.bind(Value::integer(seq), PK_COLUMN_INT);
+  }
+
+  std::int64_t update(const Slot& slot, bool expected) {
+    Sql sql(session_.dialect());
+    sql << "UPDATE " << table_ << " SET " << q("run_id") << " = ";
+    sql.bind(Value::string(slot.run_id), PK_COLUMN_TEXT) << ", " << q("policy_hash") << " = ";
+    sql.bind(Value::string(slot.policy_hash), PK_COLUMN_TEXT) << ", " << q("cutoff_ns") << " = ";
+    sql.bind(Value::integer(slot.cutoff_ns), PK_COLUMN_INT) << ", " << q("walk_cursor") << " = ";
+    sql.bind(Value::string(slot.cursor), PK_COLUMN_TEXT) << ", " << q("pass") << " = ";
+    sql.bind(Value::integer(slot.pass), PK_COLUMN_INT) << ", " << q("rows_deleted") << " = ";
+    sql.bind(Value::integer(slot.rows_deleted), PK_COLUMN_INT) << ", " << q("state") << " = ";
+    sql.bind(Value::string(slot.state), PK_COLUMN_TEXT) << ", " << q("document") << " = ";
+    sql.bind(Value::string(slot.document), PK_COLUMN_TEXT);
+    if (!expected) {
+      sql << ", " << q("epoch") << " = ";
+      sql.bind(Value::integer(slot.epoch), PK_COLUMN_INT) << ", " << q("seq") << " = ";
+      sql.bind(Value::integer(slot.seq), PK_COLUMN_INT);
+    }
+    add_where(sql, "slot", slot.key);
+    if (expected) add_expected(sql, slot.epoch, slot.seq);
+    return session_.run(sql);
+  }
+
+  void insert_absent(const char* kind, const std::string& id, const std::string& document) {
+    const auto [head, tail] = session_.dialect().insert_or_ignore();
+    Sql sql(session_.dialect());
+    sql << head << table_ << " (" << q("kind") << ", " << q("id") << ", " << q("epoch") << ", " << q("seq") << ", " << q("pass") << ", "
+        << q("rows_deleted") << ", " << q("cutoff_ns") << ", " << q("document") << ") VALUES (";
+    sql.bind(Value::string(kind), PK_COLUMN_TEXT) << ", ";
+    sql.bind(Value::string(id), PK_COLUMN_TEXT) << ", 0, 0, 0, 0, 0, ";
+    sql.bind(Value::string(document), PK_COLUMN_TEXT) << ")" << tail;
+    session_.run(sql);
+  }
+
+  SqlSession& session_;
+  std::string table_;
+};
+
+}  // namespace purgekit::sdk

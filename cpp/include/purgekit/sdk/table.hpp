@@ -1,0 +1,185 @@
+/// \file table.hpp
+/// The structs of abi.h as C++ values: what a backend returns and what it is asked.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "purgekit/abi.h"
+#include "purgekit/sdk/value.hpp"
+
+namespace purgekit::sdk {
+
+struct Column {
+  std::string name;
+  std::string type_name;  ///< as the database prints it
+  pk_column_kind kind = PK_COLUMN_OTHER;
+  bool nullable = true;
+};
+
+struct Index {
+  static constexpr std::uint32_t expression = std::numeric_limits<std::uint32_t>::max();
+  std::string name;
+  std::vector<std::uint32_t> columns;  ///< positions in Table::columns, or `expression`
+  bool unique = false;
+  bool partial = false;
+};
+
+/// A foreign key that points at the described table.
+struct Reference {
+  std::string name;
+  std::string child_schema;
+  std::string child_table;
+  std::vector<std::string> child_columns;
+  std::vector<std::string> parent_columns;
+  pk_fk_action action = PK_FK_RESTRICT;
+  bool child_indexed = false;
+  bool enforced = true;
+};
+
+struct Table {
+  std::string schema;
+  std::string name;
+  pk_table_kind kind = PK_TABLE_BASE;
+  bool transactional = true;
+  bool can_select = true;
+  bool can_delete = true;
+  bool rows_hidden = false;
+  std::string storage;
+  std::string identity;
+  std::vector<Column> columns;
+  std::vector<std::uint32_t> key;
+  std::vector<Index> indexes;
+  std::vector<Reference> references;
+  std::vector<std::string> delete_triggers;
+  std::uint64_t partition_count = 0;
+  std::int64_t rows_estimate = -1;
+  std::int64_t bytes = -1;
+  std::int64_t index_bytes = -1;
+  std::string grant_hint;
+
+  const Column* find(std::string_view column) const {
+    for (const Column& c : columns) {
+      if (c.name == column) return &c;
+    }
+    return nullptr;
+  }
+};
+
+struct TableName {
+  std::string schema;
+  std::string name;
+  bool schema_quoted = false;
+  bool name_quoted = false;
+};
+
+struct Option {
+  std::string key;
+  std::string value;
+};
+
+/// A parsed URL. The password is in here: never print this struct.
+struct ConnectParams {
+  std::string scheme;
+  std::string user;
+  std::string password;
+  std::string host;
+  std::uint32_t port = 0;
+  std::uint32_t connect_timeout_ms = 10'000;
+  std::string database;
+  std::vector<Option> options;
+  std::uint32_t lock_wait_ms = 1'000;
+  std::uint32_t statement_timeout_ms = 0;
+
+  /// Value of an option, or nullptr.
+  const std::string* option(std::string_view key) const {
+    for (const Option& o : options) {
+      if (o.key == key) return &o.value;
+    }
+    return nullptr;
+  }
+};
+
+struct Server {
+  std::string product;
+  std::string version;
+  std::int64_t clock_utc_ns = 0;
+  bool read_only = false;
+  bool tls = false;
+  bool tls_verified = false;
+  bool loopback = false;
+  std::string database;
+  std::string identity;
+  std::vector<std::string> warnings;
+};
+
+struct Dependent {
+  std::string schema;
+  std::string table;
+  std::vector<std::string> columns;
+  std::vector<std::string> parent_columns;
+  bool unless_referenced = false;
+};
+
+/// The predicate is the caller's and lives for the call only; render it at once.
+struct Purge {
+  std::string schema;
+  std::string table;
+  const pk_predicate* predicate = nullptr;
+  std::string walk;
+  std::vector<Dependent> dependents;
+};
+
+struct Walk {
+  std::string id;
+  std::string strategy;
+  std::string index;
+  double cost = 1;
+  std::string reason;
+};
+
+struct Slot {
+  std::string key;
+  std::int64_t epoch = 0;
+  std::int64_t seq = 0;
+  std::string run_id;
+  std::string policy_hash;
+  std::int64_t cutoff_ns = 0;
+  std::string cursor;
+  std::int64_t pass = 0;
+  std::int64_t rows_deleted = 0;
+  std::string state;
+  std::string document;
+};
+
+struct RunRecord {
+  std::string id;
+  std::string document;
+};
+
+struct Ledger {
+  pk_ledger_state state = PK_LEDGER_ABSENT;
+  bool can_create = true;
+  bool can_write = true;
+  std::string ddl;
+  std::string grant_hint;
+};
+
+struct Range {
+  std::string cursor;
+  std::int64_t max_rows = 1'000;
+  std::uint32_t lock_wait_ms = 1'000;
+};
+
+struct Deleted {
+  std::int64_t rows_deleted = 0;
+  std::int64_t rows_visited = 0;
+  std::string cursor;
+  bool done = false;
+  double share_done = -1;
+};
+
+}  // namespace purgekit::sdk

@@ -1,0 +1,127 @@
+#include "loader.hpp"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+
+#include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/marshal.hpp"
+
+namespace purgekit {
+namespace {
+
+using sdk::Error;
+
+// The constructors of a library run inside dlopen, so what is no library must not get there.
+void check_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::array<char, 20> head{};
+  if (!in.read(head.data(), head.size())) throw Error(PK_NOT_FOUND, "plugin " + path + " can't be read or is too short");
+  const bool elf = std::memcmp(head.data(), "\177ELF", 4) == 0;
+  const bool shared = head[16] == 3;  // ET_DYN
+  if (!elf || !shared) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " is not a shared library");
+}
+
+template <class Out>
+std::int32_t not_supported(const char* verb, Out* error) {
+  return Error(PK_NOT_SUPPORTED, std::string("this backend does not offer ") + verb).to_c(error);
+}
+
+void fill_optional(pk_backend& t) {
+  using C = pk_connection;
+  if (t.tables == nullptr) {
+    t.tables = [](C*, const pk_table_name*, pk_texts*, pk_error* e) -> std::int32_t { return not_supported("tables", e); };
+  }
+  if (t.estimate == nullptr) {
+    t.estimate = [](C*, const pk_purge*, std::int64_t*, pk_error* e) -> std::int32_t { return not_supported("estimate", e); };
+  }
+  if (t.sample_key == nullptr) {
+    t.sample_key = [](C*, const pk_purge*, pk_text*, pk_error* e) -> std::int32_t { return not_supported("sample_key", e); };
+  }
+  if (t.sample_column == nullptr) {
+    t.sample_column = [](C*, const pk_purge*, pk_text, pk_samples*, pk_error* e) -> std::int32_t { return not_supported("sample_column", e); };
+  }
+  if (t.lock_run == nullptr) {
+    t.lock_run = [](C*, pk_text, pk_error* e) -> std::int32_t { return not_supported("lock_run", e); };
+  }
+  if (t.unlock_run == nullptr) {
+    t.unlock_run = [](C*, pk_text, pk_error* e) -> std::int32_t { return not_supported("unlock_run", e); };
+  }
+  if (t.delete_children == nullptr) {
+    t.delete_children = [](C*, std::size_t, std::int64_t*, pk_error* e) -> std::int32_t { return not_supported("delete_children", e); };
+  }
+  if (t.replica_lag == nullptr) {
+    t.replica_lag = [](C*, double*, pk_error* e) -> std::int32_t { return not_supported("replica_lag", e); };
+  }
+  if (t.maturity == nullptr) t.maturity = "experimental";
+}
+
+// Names of the required slots that were left empty.
+std::string missing_slots(const pk_backend& t) {
+  std::string out;
+  const auto need = [&](bool present, const char* slot) {
+    if (!present) out += (out.empty() ? "" : ", ") + std::string(slot);
+  };
+  need(t.name != nullptr && t.name[0] != '\0', "name");
+  need(t.version != nullptr, "version");
+  need(t.schemes != nullptr && t.schemes[0] != '\0', "schemes");
+  need(t.open != nullptr, "open");
+  need(t.connect != nullptr, "connect");
+  need(t.close != nullptr, "close");
+  need(t.cancel != nullptr, "cancel");
+  need(t.inspect != nullptr, "inspect");
+  need(t.describe != nullptr, "describe");
+  need(t.count != nullptr, "count");
+  need(t.propose != nullptr, "propose");
+  need(t.prepare != nullptr, "prepare");
+  need(t.ledger_find != nullptr, "ledger_find");
+  need(t.ledger_create != nullptr, "ledger_create");
+  need(t.slot_lock != nullptr, "slot_lock");
+  need(t.slot_write != nullptr, "slot_write");
+  need(t.run_write != nullptr, "run_write");
+  need(t.run_list != nullptr, "run_list");
+  need(t.begin != nullptr, "begin");
+  need(t.delete_range != nullptr, "delete_range");
+  need(t.checkpoint != nullptr, "checkpoint");
+  need(t.commit != nullptr, "commit");
+  need(t.rollback != nullptr, "rollback");
+  return out;
+}
+
+}  // namespace
+
+pk_backend load_plugin(const std::string& path) {
+  check_file(path);
+  dlerror();
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    throw Error(PK_NOT_FOUND, "plugin " + path + " can't be loaded: " + (reason != nullptr ? reason : "unknown reason"));
+  }
+  const auto init = reinterpret_cast<pk_backend_init>(dlsym(library, PURGEKIT_ENTRY_SYMBOL));
+  if (init == nullptr) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " has no symbol " PURGEKIT_ENTRY_SYMBOL "; is it a purgekit backend?");
+
+  pk_backend table{};
+  table.struct_size = sizeof table;
+  pk_error error{};
+  std::int32_t code = PK_INTERNAL;
+  try {
+    code = init(PURGEKIT_ABI_VERSION, &table, &error);
+  } catch (...) {
+    throw Error(PK_INTERNAL, "plugin " + path + " threw while it was initialised, which is a defect in it");
+  }
+  if (code != PK_OK) throw Error::from_c(code, error).context("plugin " + path + " refused to initialise");
+  if (table.abi != PURGEKIT_ABI_VERSION) {
+    throw Error(PK_NOT_SUPPORTED, "plugin " + path + " was built for plugin ABI " + sdk::abi_text(table.abi) + ", this is " +
+                                      sdk::abi_text(PURGEKIT_ABI_VERSION) + "; rebuild it with this version's headers");
+  }
+  if (table.struct_size != sizeof(pk_backend)) throw Error(PK_NOT_SUPPORTED, "plugin " + path + " knows a table of another size; rebuild it with this version's headers");
+  const std::string missing = missing_slots(table);
+  if (!missing.empty()) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " leaves required slots empty: " + missing);
+  fill_optional(table);
+  return table;
+}
+
+}  // namespace purgekit

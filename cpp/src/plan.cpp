@@ -1,0 +1,53 @@
+#include "purgekit/plan.hpp"
+
+#include "json.hpp"
+#include "purgekit/duration.hpp"
+
+namespace purgekit {
+
+std::string fingerprint(const sdk::Table& table) {
+  std::string out = table.identity + "|" + table.schema + "." + table.name;
+  for (const sdk::Column& c : table.columns) out += "|" + c.name + " " + c.type_name + (c.nullable ? "" : " not null");
+  out += "|key";
+  for (const std::uint32_t position : table.key) out += " " + std::to_string(position);
+  return out;
+}
+
+std::string Plan::to_json() const {
+  Json out = {{"schema", "purgekit.plan/1"},
+              {"database",
+               {{"backend", backend},
+                {"product", server.product},
+                {"server_version", server.version},
+                {"name", server.database},
+                {"clock_utc", format_instant(server.clock_utc_ns)},
+                {"clock_skew_ms", clock_skew_ns / 1'000'000}}},
+              {"policies", Json::array()}};
+  for (const PolicyPlan& p : policies) {
+    Json warnings = Json::array();
+    for (const Warning& w : p.warnings) warnings.push_back({{"code", w.code}, {"message", w.message}});
+    Json item = {{"policy", p.policy.name},
+                 {"table", p.skipped ? p.policy.table : table_name_text(p.table.schema, p.table.name)},
+                 {"rule", p.policy.where.to_text()},
+                 {"now_utc", format_instant(p.now_ns)},
+                 {"cutoff_utc", format_instant(p.cutoff_ns)},
+                 {"rows_total", p.rows_total},
+                 {"rows_purgeable", p.rows_purgeable},
+                 {"exact", p.exact},
+                 {"skipped", p.skipped},
+                 {"strategy", p.walk.strategy},
+                 {"strategy_reason", p.walk.reason},
+                 {"index", p.walk.index.empty() ? Json(nullptr) : Json(p.walk.index)},
+                 {"chunk_rows", p.chunk_rows},
+                 {"bytes", p.table.bytes},
+                 {"index_bytes", p.table.index_bytes},
+                 {"statements", p.statements},
+                 {"dependents", Json::array()},
+                 {"warnings", warnings}};
+    for (const sdk::Dependent& d : p.dependents) item["dependents"].push_back(table_name_text(d.schema, d.table));
+    out["policies"].push_back(std::move(item));
+  }
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace purgekit

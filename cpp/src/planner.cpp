@@ -1,0 +1,265 @@
+#include "purgekit/planner.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "clock_check.hpp"
+#include "json.hpp"
+#include "purgekit/deadline.hpp"
+#include "purgekit/duration.hpp"
+#include "purgekit/error.hpp"
+#include "purgekit/sdk/error.hpp"
+
+namespace purgekit {
+namespace {
+
+using sdk::Table;
+
+std::int64_t now_here_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string full_name(const Table& table) { return table_name_text(table.schema, table.name); }
+
+void check_kind(const Table& table) {
+  const std::string name = full_name(table);
+  if (table.kind == PK_TABLE_VIEW) refuse("view", name + " is a view; name the table behind it");
+  if (table.kind == PK_TABLE_FOREIGN) refuse("foreign_table", name + " is a foreign or virtual table; purge it where it lives");
+  if (table.kind == PK_TABLE_SYSTEM) refuse("system_table", name + " belongs to the database itself");
+  if (!table.transactional) {
+    refuse("not_transactional", name + " is stored by " + table.storage + ", which can't roll back: a purge of it could not be made safe; convert it to a transactional engine first");
+  }
+  if (table.rows_hidden) {
+    refuse("rows_hidden", "row security hides rows of " + name + " from this user, so nothing could be said about what is left; use a user with BYPASSRLS or the owner without FORCE");
+  }
+  if (!table.can_select || !table.can_delete) {
+    const std::string hint = table.grant_hint.empty() ? "GRANT SELECT, DELETE ON " + name : table.grant_hint;
+    refuse("privilege", "this user may not " + std::string(table.can_select ? "delete from " : "read ") + name + "; an administrator can run: " + hint);
+  }
+}
+
+// What a delete of these rows would do to other tables behind our back.
+void check_references(const Table& table, PolicyPlan& plan) {
+  for (const sdk::Reference& r : table.references) {
+    if (!r.enforced) continue;
+    const std::string child = table_name_text(r.child_schema, r.child_table);
+    if (r.action == PK_FK_CASCADE) {
+      refuse("cascade", "foreign key " + r.name + " of " + child + " cascades from " + full_name(table) +
+                            ": the database would delete its rows uncounted and outside the chunk's budget; purge " + child + " by a policy of its own first, or change the constraint");
+    }
+    if (r.action != PK_FK_RESTRICT) {
+      refuse("set_null", "foreign key " + r.name + " of " + child + " would change its rows when rows of " + full_name(table) + " go (SET NULL or SET DEFAULT); change the constraint first");
+    }
+    plan.guards.push_back(r);
+    plan.warnings.push_back({"foreign_key", "rows that " + child + " refers to (" + r.name + ") stay and are reported as blocked"});
+    if (!r.child_indexed) {
+      std::string columns;
+      for (const std::string& c : r.child_columns) columns += (columns.empty() ? "" : ", ") + c;
+      plan.warnings.push_back({"unindexed_reference", child + " has no index on (" + columns + "): each chunk may scan it; add one"});
+    }
+  }
+}
+
+bool looks_elsewhere(const Predicate& p) {
+  const auto& node = p.node().rule;
+  if (std::holds_alternative<rule::ReferencedBy>(node) || std::holds_alternative<rule::KeepLatest>(node)) return true;
+  const auto any = [](const std::vector<Predicate>& list) { return std::any_of(list.begin(), list.end(), looks_elsewhere); };
+  if (const auto* r = std::get_if<rule::All>(&node)) return any(r->children);
+  if (const auto* r = std::get_if<rule::Any>(&node)) return any(r->children);
+  if (const auto* r = std::get_if<rule::Not>(&node)) return looks_elsewhere(r->child[0]);
+  return false;
+}
+
+bool has_raw_sql(const Predicate& p) { return p.to_json().find("{\"sql\":") != std::string::npos; }
+
+// Rows that match, or nothing when the budget ran out.
+std::optional<std::int64_t> count_within(Session& session, const PurgeSpec& spec, const PlanOptions& options, std::int64_t& budget_ms) {
+  if (options.exact) return session.count(spec);
+  if (budget_ms <= 0) return std::nullopt;
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<std::int64_t> rows;
+  {
+    Deadline deadline(session, budget_ms);
+    try {
+      rows = session.count(spec);
+    } catch (const sdk::Error& e) {
+      if (e.code() != PK_CANCELLED && e.code() != PK_STATEMENT_TIMEOUT) throw;
+    }
+  }
+  budget_ms -= std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+  return rows;
+}
+
+std::int64_t estimate(Session& session, const PurgeSpec& spec, std::int64_t fallback) {
+  try {
+    return session.estimate(spec);
+  } catch (const sdk::Error& e) {
+    if (e.code() != PK_NOT_SUPPORTED) throw;
+    return fallback;
+  }
+}
+
+void count_rows(Session& session, const PurgeSpec& matching, const PlanOptions& options, PolicyPlan& plan) {
+  std::int64_t budget_ms = options.count_budget_ms;
+  const LoweredPredicate all_rows = lower_all_rows();
+  const PurgeSpec everything(plan.table, all_rows.view());
+  const auto purgeable = count_within(session, matching, options, budget_ms);
+  const auto total = count_within(session, everything, options, budget_ms);
+  plan.exact = purgeable.has_value() && total.has_value();
+  plan.rows_purgeable = purgeable ? *purgeable : std::max<std::int64_t>(0, estimate(session, matching, 0));
+  plan.rows_total = total ? *total : std::max(plan.rows_purgeable, std::max<std::int64_t>(0, plan.table.rows_estimate));
+  if (!purgeable && plan.rows_total > 0) plan.rows_purgeable = std::min(plan.rows_purgeable, plan.rows_total);
+  if (!plan.exact) {
+    plan.warnings.push_back({"estimated", "counting took longer than " + std::to_string(options.count_budget_ms) + " ms, so the figures are estimates; --exact counts to the end"});
+  }
+}
+
+void warn_about_fraction(const PlanOptions& options, PolicyPlan& plan) {
+  const double most = effective_max_fraction(options.max_fraction, plan.policy);
+  if (plan.rows_total == 0) return;
+  const double share = static_cast<double>(plan.rows_purgeable) / static_cast<double>(plan.rows_total);
+  if (share > most) {
+    char text[160];
+    std::snprintf(text, sizeof text, "%.4g of the table is purgeable, more than max-fraction %.4g allows: a run refuses; pass --max-fraction if it is right", share, most);
+    plan.warnings.push_back({"max_fraction", text});
+  }
+}
+
+void warn_about_server(const sdk::Server& server, PolicyPlan& plan) {
+  if (!server.loopback && !server.tls_verified) {
+    plan.warnings.push_back({"tls_unverified", server.tls ? "the connection is encrypted, but the server's certificate is not verified; set the TLS options of the URL"
+                                                          : "the connection is not encrypted and the server is not on this machine; set the TLS options of the URL"});
+  }
+  if (server.read_only) plan.warnings.push_back({"read_only", "the database is read-only here: a run refuses"});
+  for (const std::string& warning : server.warnings) plan.warnings.push_back({"server", warning});
+}
+
+std::int64_t common_cutoff(const std::vector<TimeUse>& uses, const Policy& policy, std::int64_t now_ns) {
+  const bool same = !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const TimeUse& u) { return u.cutoff_ns == uses[0].cutoff_ns; });
+  return same ? uses[0].cutoff_ns : now_ns - policy.grace_ns;
+}
+
+sdk::Walk best_walk(const std::vector<sdk::Walk>& walks, const Table& table) {
+  if (walks.empty()) refuse("no_walk", "no safe way to walk through " + full_name(table) + " was found; add a primary key");
+  return *std::min_element(walks.begin(), walks.end(), [](const sdk::Walk& a, const sdk::Walk& b) { return a.cost < b.cost; });
+}
+
+PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server) {
+  policy.check();
+  PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}};
+  plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
+  plan.cutoff_ns = plan.now_ns - policy.grace_ns;
+  const Table* table = policy.optional ? catalogue.find(policy.table) : &catalogue.table(policy.table);
+  if (table == nullptr) {
+    plan.skipped = true;
+    plan.exact = true;
+    plan.warnings.push_back({"table_absent", "table " + policy.table + " does not exist here; the policy is skipped"});
+    return plan;
+  }
+  plan.table = *table;
+  plan.chunk_rows = options.chunk_rows;
+  check_kind(plan.table);
+  const LowerInput input = catalogue.input(*table, plan.now_ns, policy, options.zones);
+  const LoweredPredicate predicate = lower(policy.where, input);
+  const std::vector<TimeUse> uses = time_uses(policy.where, input);
+  plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
+  check_references(plan.table, plan);
+  plan.dependents = resolve_dependents(catalogue, policy, plan.table);
+  warn_about_server(server, plan);
+  if (!plan.table.delete_triggers.empty()) {
+    plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
+  }
+  if (has_raw_sql(policy.where)) plan.warnings.push_back({"raw_sql", "the rule holds raw SQL, which is trusted like code: " + policy.where.to_text()});
+  if (looks_elsewhere(policy.where) || !plan.dependents.empty()) {
+    plan.warnings.push_back({"snapshot", "conditions on other rows hold as of each deleting statement's snapshot; those on the row itself are re-checked on its latest version"});
+  }
+  const PurgeSpec matching(plan.table, predicate.view(), "", plan.dependents);
+  count_rows(session, matching, options, plan);
+  check_clocks(session, input, uses, plan);
+  warn_about_fraction(options, plan);
+  const LoweredPredicate guarded = lower_guarded(policy.where, input, plan.guards);
+  const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents);
+  plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
+  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents);
+  plan.statements = session.prepare(chosen);
+  return plan;
+}
+
+}  // namespace
+
+const Table* Catalogue::find(const std::string& written_name) {
+  if (const auto known = tables_.find(written_name); known != tables_.end()) return &known->second;
+  try {
+    return &tables_.emplace(written_name, session_.describe(parse_table_name(written_name))).first->second;
+  } catch (const sdk::Error& e) {
+    if (e.code() == PK_NOT_FOUND) return nullptr;
+    throw;
+  }
+}
+
+const Table& Catalogue::table(const std::string& written_name) {
+  if (const Table* found = find(written_name)) return *found;
+  const sdk::TableName name = parse_table_name(written_name);
+  std::vector<std::string> names;
+  try {
+    names = session_.tables(name);
+  } catch (const sdk::Error&) {
+    // Without suggestions the message is still right.
+  }
+  throw EngineError(ErrorKind::policy, "unknown_table", "no table " + printable(written_name) + " in this database" + did_you_mean(name.name, names)).table(written_name);
+}
+
+LowerInput Catalogue::input(const Table& table, std::int64_t now_ns, const Policy& policy, const Zones& zones) {
+  return LowerInput{table, now_ns, policy.grace_ns, zones, [this](const std::string& name) -> const Table& { return this->table(name); }};
+}
+
+std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const Table& table) {
+  std::vector<sdk::Dependent> out;
+  for (const DependentRule& rule : policy.dependents) {
+    const Table* child = rule.optional ? catalogue.find(rule.table) : &catalogue.table(rule.table);
+    if (child == nullptr) continue;
+    check_kind(*child);
+    for (const sdk::Reference& r : child->references) {
+      if (r.enforced && r.action != PK_FK_RESTRICT) {
+        refuse("cascade", "foreign key " + r.name + " of " + r.child_table + " would change or delete rows when rows of the dependent " + full_name(*child) + " go; change the constraint first");
+      }
+    }
+    sdk::Dependent d;
+    d.schema = child->schema;
+    d.table = child->name;
+    d.unless_referenced = rule.unless_referenced;
+    for (const auto& [child_column, parent_column] : rule.on) {
+      d.columns.push_back(resolve_column(*child, child_column).name);
+      d.parent_columns.push_back(resolve_column(table, parent_column).name);
+    }
+    out.push_back(std::move(d));
+  }
+  return out;
+}
+
+double effective_max_fraction(const std::optional<double>& given, const Policy& policy) {
+  return given ? *given : policy.max_fraction.value_or(0.98);
+}
+
+Plan make_plan(Session& session, const std::vector<Policy>& policies, const PlanOptions& options) {
+  Plan plan;
+  plan.backend = session.backend().name;
+  plan.server = session.inspect();
+  plan.clock_skew_ns = plan.server.clock_utc_ns - now_here_ns();
+  plan.zones = options.zones;
+  Catalogue catalogue(session);
+  for (const Policy& policy : policies) {
+    try {
+      plan.policies.push_back(plan_policy(session, catalogue, policy, options, plan.server));
+    } catch (EngineError& e) {
+      if (e.policy().empty()) e.policy(policy.name);
+      if (e.table().empty()) e.table(policy.table);
+      throw;
+    } catch (const sdk::Error& e) {
+      throw EngineError(e).policy(policy.name).table(policy.table);
+    }
+  }
+  return plan;
+}
+
+}  // namespace purgekit

@@ -1,0 +1,132 @@
+#include "purgekit/policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "json.hpp"
+#include "purgekit/duration.hpp"
+#include "purgekit/error.hpp"
+
+namespace purgekit {
+namespace {
+
+// One part of a dotted name; `quoted` tells whether it stood in double quotes.
+std::string next_part(std::string_view& rest, bool& quoted, std::string_view whole) {
+  std::string part;
+  quoted = !rest.empty() && rest[0] == '"';
+  if (!quoted) {
+    const std::size_t end = std::min(rest.find('.'), rest.size());
+    part = rest.substr(0, end);
+    rest.remove_prefix(end);
+    if (part.find('"') != std::string::npos) bad_policy("table name " + printable(whole) + ": a name with a quote stands in double quotes, the quote doubled");
+    return part;
+  }
+  rest.remove_prefix(1);
+  while (!rest.empty()) {
+    if (rest[0] == '"') {
+      if (rest.size() > 1 && rest[1] == '"') {
+        part += '"';
+        rest.remove_prefix(2);
+        continue;
+      }
+      rest.remove_prefix(1);
+      return part;
+    }
+    part += rest[0];
+    rest.remove_prefix(1);
+  }
+  bad_policy("table name " + printable(whole) + " has a double quote that is not closed");
+}
+
+std::string quoted_if_needed(std::string_view name) {
+  const bool plain = name.find_first_of(".\"") == std::string_view::npos;
+  if (plain) return std::string(name);
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+sdk::TableName parse_table_name(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) bad_policy("a table name holds a NUL character");
+  sdk::TableName out;
+  std::string_view rest = text;
+  out.name = next_part(rest, out.name_quoted, text);
+  if (!rest.empty() && rest[0] == '.') {
+    rest.remove_prefix(1);
+    out.schema = std::move(out.name);
+    out.schema_quoted = out.name_quoted;
+    if (out.schema.empty()) bad_policy("table name " + printable(text) + " has an empty schema");
+    out.name = next_part(rest, out.name_quoted, text);
+  }
+  if (!rest.empty()) bad_policy("table name " + printable(text) + " has too many parts: write schema.table, and names with a dot in double quotes");
+  if (out.name.empty()) bad_policy("a table name is empty");
+  return out;
+}
+
+std::string table_name_text(std::string_view schema, std::string_view name) {
+  return (schema.empty() ? "" : quoted_if_needed(schema) + ".") + quoted_if_needed(name);
+}
+
+void Policy::check() const {
+  if (name.empty()) bad_policy("a policy needs a name");
+  parse_table_name(table);
+  if (grace_ns < 0) bad_policy("policy " + printable(name) + ": grace is negative");
+  if (max_fraction && !(*max_fraction > 0 && *max_fraction <= 1)) bad_policy("policy " + printable(name) + ": max_fraction must lie above 0 and at most at 1");
+  for (const DependentRule& d : dependents) {
+    parse_table_name(d.table);
+    if (d.on.empty()) bad_policy("policy " + printable(name) + ": dependent " + printable(d.table) + " needs on = { CHILD_COLUMN = \"COLUMN\" }");
+  }
+}
+
+std::string Policy::to_json() const {
+  Json out = {{"name", name}, {"table", table}, {"grace", format_duration(grace_ns)}, {"where", Json::parse(where.to_json())}};
+  if (max_fraction) out["max_fraction"] = *max_fraction;
+  if (optional) out["optional"] = true;
+  if (!dependents.empty()) {
+    out["dependents"] = Json::array();
+    for (const DependentRule& d : dependents) {
+      Json on = Json::object();
+      for (const auto& [child, parent] : d.on) on[child] = parent;
+      out["dependents"].push_back({{"table", d.table}, {"on", on}, {"unless_referenced", d.unless_referenced}, {"optional", d.optional}});
+    }
+  }
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Policy Policy::from_json(std::string_view text) {
+  const Json json = parse_json(text, "the policy");
+  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents"}, "the policy");
+  if (!json.contains("where")) bad_policy("a policy without a rule would take every row; give it one");
+  Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false};
+  if (json.contains("grace")) out.grace_ns = duration_of(json["grace"], "grace");
+  if (json.contains("max_fraction")) {
+    if (!json["max_fraction"].is_number()) bad_policy("max_fraction must be a number");
+    out.max_fraction = json["max_fraction"].get<double>();
+  }
+  out.optional = bool_member(json, "optional", "the policy", false);
+  const Json dependents = json.value("dependents", Json::array());
+  if (!dependents.is_array()) bad_policy("dependents must be a list");
+  for (const Json& d : dependents) {
+    only_keys(d, {"table", "on", "unless_referenced", "optional"}, "a dependent");
+    DependentRule rule;
+    rule.table = text_member(d, "table", "a dependent");
+    const Json on = d.value("on", Json::object());
+    if (!on.is_object()) bad_policy("on in a dependent must be a table of columns");
+    for (const auto& [child, parent] : on.items()) {
+      if (!parent.is_string()) bad_policy("on in a dependent must name columns");
+      rule.on.emplace_back(child, parent.get<std::string>());
+    }
+    rule.unless_referenced = bool_member(d, "unless_referenced", "a dependent", true);
+    rule.optional = bool_member(d, "optional", "a dependent", false);
+    out.dependents.push_back(std::move(rule));
+  }
+  out.check();
+  return out;
+}
+
+}  // namespace purgekit

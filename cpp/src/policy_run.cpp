@@ -1,0 +1,510 @@
+#include "policy_run.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "purgekit/error.hpp"
+#include "purgekit/log.hpp"
+#include "purgekit/sdk/error.hpp"
+
+namespace purgekit {
+namespace {
+
+constexpr int most_passes = 20;
+constexpr int most_lock_tries = 3;
+constexpr int most_conflict_tries = 12;
+constexpr int most_resource_tries = 6;
+constexpr int most_begin_tries = 8;
+constexpr int most_reconnects = 12;
+constexpr std::uint32_t bisect_lock_wait_ms = 50;
+constexpr std::uint32_t resolve_wait_ms = 10'000;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Grows with the try, spread so that two runs don't meet again.
+double backoff_s(int tries) {
+  thread_local std::mt19937 random(std::random_device{}());
+  const double base = 0.05 * std::pow(2.0, std::min(tries, 6));
+  return base * std::uniform_real_distribution<double>(0.5, 1.5)(random);
+}
+
+bool can_skip_rows(const sdk::Walk& walk) { return walk.strategy != "index-range" && walk.strategy != "scan"; }
+
+}  // namespace
+
+PolicyRun::PolicyRun(RunContext& context, const PolicyPlan& plan, std::size_t ordinal)
+    : context_(context),
+      plan_(plan),
+      session_(context.session),
+      keeper_(context.session, plan, context.options, ordinal, context.plan.server.database),
+      catalogue_(context.session),
+      sizer_(context.options.chunk_ms, plan.chunk_rows),
+      pacer_(context.options.gentle, context.options.max_rows_per_s),
+      walk_(plan.walk),
+      start_(Clock::now()) {
+  report_.policy = plan.policy.name;
+  report_.table = plan.skipped ? plan.policy.table : table_name_text(plan.table.schema, plan.table.name);
+  report_.strategy = plan.walk.strategy;
+  report_.at_least = !keeper_.enabled();
+  if (plan.skipped) return;
+  report_.tables.push_back({report_.table, 0, 0});
+  for (const sdk::Dependent& d : plan.dependents) report_.tables.push_back({table_name_text(d.schema, d.table), 0, 0});
+  const double fraction = effective_max_fraction(context.options.max_fraction, plan.policy);
+  if (!plan.exact && fraction < 1) fraction_limit_ = static_cast<std::int64_t>(fraction * static_cast<double>(plan.rows_total));
+}
+
+PolicyReport PolicyRun::run() {
+  if (plan_.skipped) {
+    report_.status = "skipped";
+    return report_;
+  }
+  const auto failed = [&](const std::string& code, const std::string& message) {
+    report_.status = "failed";
+    report_.error_code = code;
+    report_.error_message = message + "; what was done is committed and recorded, the same command goes on from there";
+    report_.rows_left = std::max<std::int64_t>(0, plan_.rows_purgeable - report_.rows_deleted());
+  };
+  bool locked = false;
+  try {
+    check_stop();
+    if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
+    try {
+      session_.lock_run(slot_key(plan_.table));
+      locked = true;
+    } catch (const sdk::Error& e) {
+      if (e.code() == PK_LOCK_TIMEOUT) throw Stop{"another_run"};
+      if (e.code() != PK_NOT_SUPPORTED) throw;
+    }
+    keeper_.claim();
+    report_.continues = keeper_.continues();
+    walk();
+  } catch (const Stop& stop) {
+    report_.status = "stopped";
+    report_.stop_reason = stop.reason;
+    report_.rows_left = std::max<std::int64_t>(0, plan_.rows_purgeable - report_.rows_deleted());
+  } catch (const sdk::Error& e) {
+    if (e.code() == PK_FENCED) {
+      report_.status = "stopped";
+      report_.stop_reason = "fenced";
+    } else {
+      failed(sdk::code_name(e.code()), e.message());
+    }
+  } catch (const EngineError& e) {
+    failed(e.code(), e.message());
+  }
+  report_.elapsed_s = seconds_since(start_);
+  try {
+    session_.rollback();
+  } catch (const sdk::Error&) {
+    // Closing the connection rolls back as well.
+  }
+  if (report_.stop_reason != "another_run" && keeper_.epoch() > 0) keeper_.finish(report_);
+  if (locked) {
+    try {
+      session_.unlock_run(slot_key(plan_.table));
+    } catch (const sdk::Error&) {
+      // Released with the connection.
+    }
+  }
+  return report_;
+}
+
+void PolicyRun::walk() {
+  cursor_ = keeper_.cursor();
+  resumed_pass_ = !keeper_.continues().empty();
+  prepare(keeper_.walk_now_ns());
+  for (;;) {
+    pass_deleted_ = 0;
+    blocked_in_pass_.clear();
+    walk_pass();
+    const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
+    const std::int64_t left = count(lower_guarded(plan_.policy.where, input, plan_.guards));
+    const bool progressed = pass_deleted_ > 0 || resumed_pass_;
+    resumed_pass_ = false;
+    if (left == 0 || !progressed || gave_up_ || keeper_.pass() >= most_passes) break;
+    keeper_.new_pass(plan_.now_ns);
+    cursor_.clear();
+    prepare(plan_.now_ns);
+  }
+  closing_report();
+}
+
+void PolicyRun::walk_pass() {
+  while (!gave_up_) {
+    check_stop();
+    const Pause due = pacer_.next();
+    if (due.wait_s > 0) pause(due.wait_s, due.reason);
+    if (context_.options.max_replica_lag_s) wait_for_replicas();
+    if (one_chunk()) return;
+  }
+}
+
+void PolicyRun::prepare(std::int64_t now_ns, bool nothing) {
+  const LowerInput input = catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones);
+  const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.where, input, plan_.guards);
+  session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents));
+}
+
+void PolicyRun::check_stop() {
+  if (context_.control.stopping()) throw Stop{context_.control.reason()};
+  const RunOptions& o = context_.options;
+  if (o.deadline_s && context_.elapsed_s() >= *o.deadline_s) throw Stop{"deadline"};
+  if (!o.stop_file.empty() && std::filesystem::exists(o.stop_file)) throw Stop{"stop_file"};
+  if (rows_allowed() <= 0) throw Stop{"max_rows"};
+}
+
+std::int64_t PolicyRun::rows_allowed() const {
+  if (!context_.options.max_rows) return INT64_MAX;
+  return *context_.options.max_rows - context_.rows_deleted_before - report_.rows_deleted_all();
+}
+
+void PolicyRun::pause(double wait_s, const std::string& reason) {
+  log().info("policy {}: pausing {:.2f} s: {}", report_.policy, wait_s, reason);
+  report_progress(0, reason);
+  const auto start = Clock::now();
+  while (seconds_since(start) < wait_s) {
+    check_stop();
+    const double slice_s = std::min(0.05, wait_s - seconds_since(start));
+    if (slice_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(slice_s));
+  }
+  report_.throttled_s += seconds_since(start);
+}
+
+void PolicyRun::wait_for_replicas() {
+  if (context_.elapsed_s() - last_lag_check_s_ < 1) return;
+  for (;;) {
+    double lag_s = 0;
+    try {
+      lag_s = session_.replica_lag();
+      lag_failed_since_s_ = -1;
+    } catch (const sdk::Error& e) {
+      if (e.connection_lost()) {
+        reconnect();
+        continue;
+      }
+      // A lag that can't be read any more stops the purge, not the caution.
+      if (lag_failed_since_s_ < 0) lag_failed_since_s_ = context_.elapsed_s();
+      if (context_.elapsed_s() - lag_failed_since_s_ > 15) throw Stop{"replica lag can't be read: " + e.message()};
+      pause(1, "replica lag can't be read");
+      continue;
+    }
+    last_lag_check_s_ = context_.elapsed_s();
+    if (lag_s <= *context_.options.max_replica_lag_s) return;
+    char reason[80];
+    std::snprintf(reason, sizeof reason, "replica lag %.1f s > %.1f s", lag_s, *context_.options.max_replica_lag_s);
+    pause(0.5, reason);
+  }
+}
+
+// Does one chunk whatever it takes; true when the pass is at its end.
+bool PolicyRun::one_chunk() {
+  lock_tries_ = conflict_tries_ = resource_tries_ = begin_tries_ = 0;
+  bisecting_ = false;
+  std::int64_t rows = sizer_.rows();
+  if (context_.options.max_rows_per_s) rows = std::min(rows, std::max<std::int64_t>(1, static_cast<std::int64_t>(*context_.options.max_rows_per_s)));
+  for (;;) {
+    bool beginning = true;
+    try {
+      const std::uint32_t lock_wait_ms = bisecting_ ? std::min(bisect_lock_wait_ms, context_.options.lock_wait_ms) : context_.options.lock_wait_ms;
+      const auto start = Clock::now();
+      commit_sent_ = false;
+      last_chunk_ = {};
+      session_.begin(keeper_.key(), keeper_.epoch(), keeper_.seq());
+      beginning = false;
+      last_chunk_.range = session_.delete_range({cursor_, rows, lock_wait_ms});
+      tables_after_chunk_ = report_.tables;
+      std::vector<TableCount>& tables = tables_after_chunk_;
+      tables[0].rows_deleted += last_chunk_.range.rows_deleted;
+      if (last_chunk_.range.rows_deleted > 0) {
+        for (std::size_t i = 0; i < plan_.dependents.size(); ++i) {
+          const std::int64_t children = session_.delete_children(i);
+          last_chunk_.children += children;
+          tables[i + 1].rows_deleted += children;
+        }
+      }
+      const std::int64_t all = last_chunk_.range.rows_deleted + last_chunk_.children;
+      if (all > rows_allowed()) {
+        roll_back();
+        if (rows <= 1) throw Stop{"max_rows"};
+        rows = std::clamp<std::int64_t>(rows / all * rows_allowed() + rows % all * rows_allowed() / all, 1, rows - 1);
+        continue;
+      }
+      if (over_fraction(last_chunk_.range.rows_deleted)) {
+        roll_back();
+        throw Stop{"max_fraction"};
+      }
+      keeper_.checkpoint(last_chunk_.range.cursor, all, tables);
+      commit_sent_ = true;
+      session_.commit();
+      last_chunk_.elapsed_ms = seconds_since(start) * 1000;
+      account(last_chunk_);
+      return last_chunk_.range.done;
+    } catch (const sdk::Error& e) {
+      if (context_.control.cancelled() && !commit_sent_) {
+        throw Stop{context_.control.reason()};
+      }
+      if (e.connection_lost()) {
+        ++report_.retries;
+        log().warn("policy {}: {}; connecting again", report_.policy, e.message());
+        const bool doubt = commit_sent_;
+        reconnect();
+        if (committed_after_reconnect() && doubt) {
+          account(last_chunk_);
+          return last_chunk_.range.done;
+        }
+        continue;
+      }
+      roll_back();
+      const std::int64_t before = rows;
+      switch (after_error(e, beginning)) {
+        case Verdict::give_up: return true;
+        case Verdict::skip_row:
+          if (rows > 1) {
+            rows = std::max<std::int64_t>(1, rows / 10);
+            bisecting_ = true;
+          } else {
+            skip_row(e);
+            return false;
+          }
+          break;
+        case Verdict::again:
+          if (e.code() == PK_STATEMENT_TIMEOUT) {
+            if (rows == 1) throw;
+            rows = std::max<std::int64_t>(1, rows / 2);
+          }
+          break;
+      }
+      if (rows < before) sizer_.shrink(rows);
+    }
+  }
+}
+
+// What to do about an error that left the connection alive. Throws what can't be mended.
+PolicyRun::Verdict PolicyRun::after_error(const sdk::Error& e, bool while_beginning) {
+  ++report_.retries;
+  log().debug("policy {}: chunk rolled back: {}", report_.policy, e.message());
+  switch (e.code()) {
+    case PK_FOREIGN_KEY:
+    case PK_TRIGGER: return Verdict::skip_row;
+    case PK_LOCK_TIMEOUT:
+      if (while_beginning) {
+        // The database or the ledger is locked, not a row.
+        if (++begin_tries_ > most_begin_tries) {
+          Blocked& b = blocked_in_pass_[{"lock", ""}];
+          b.message = e.message();
+          gave_up_ = true;
+          return Verdict::give_up;
+        }
+        pause(backoff_s(begin_tries_), "database locked");
+        return Verdict::again;
+      }
+      if (bisecting_ || ++lock_tries_ > most_lock_tries) return Verdict::skip_row;
+      pause(backoff_s(lock_tries_), "row locked");
+      return Verdict::again;
+    case PK_DEADLOCK:
+    case PK_CANCELLED:  // not by us: an administrator cancelled the statement
+    case PK_SERIALIZATION:
+      if (++conflict_tries_ > most_conflict_tries) throw e;
+      pause(backoff_s(conflict_tries_), "conflict with another transaction");
+      return Verdict::again;
+    case PK_STATEMENT_TIMEOUT: return Verdict::again;
+    case PK_SERVER_RESOURCES:
+      if (++resource_tries_ > most_resource_tries) throw e;
+      pause(0.5 * resource_tries_, "server short of resources: " + e.message());
+      return Verdict::again;
+    default: throw e;
+  }
+}
+
+// Go past one row that can't go, without deleting it.
+void PolicyRun::skip_row(const sdk::Error& error) {
+  const std::string reason = error.code() == PK_FOREIGN_KEY ? "foreign_key" : error.code() == PK_TRIGGER ? "trigger" : "lock";
+  Blocked& b = blocked_in_pass_[{reason, error.constraint()}];
+  ++b.rows;
+  b.message = error.message();
+  if (!can_skip_rows(walk_)) {
+    // This walk sees matching rows only, so it would stay here for ever: take one that visits every row.
+    const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
+    const LoweredPredicate predicate = lower_guarded(plan_.policy.where, input, plan_.guards);
+    const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents);
+    for (const sdk::Walk& other : session_.propose(spec, plan_.rows_total, plan_.rows_purgeable)) {
+      if (can_skip_rows(other)) {
+        log().info("policy {}: a row is blocked, walking on by {}", report_.policy, other.strategy);
+        walk_ = other;
+        cursor_.clear();
+        prepare(plan_.now_ns);
+        return;
+      }
+    }
+    gave_up_ = true;
+    return;
+  }
+  prepare(plan_.now_ns, true);
+  session_.begin(keeper_.key(), keeper_.epoch(), keeper_.seq());
+  const sdk::Deleted skipped = session_.delete_range({cursor_, 1, bisect_lock_wait_ms});
+  keeper_.checkpoint(skipped.cursor, 0, report_.tables);
+  session_.commit();
+  keeper_.committed();
+  cursor_ = skipped.cursor;
+  prepare(keeper_.walk_now_ns());
+}
+
+void PolicyRun::account(const ChunkResult& chunk) {
+  keeper_.committed();
+  cursor_ = chunk.range.cursor;
+  ++report_.chunks;
+  pass_deleted_ += chunk.range.rows_deleted;
+  report_.tables = tables_after_chunk_;
+  share_done_ = chunk.range.share_done;
+  report_.chunk_ms.record(chunk.elapsed_ms);
+  const std::int64_t visited = std::max(chunk.range.rows_visited, chunk.range.rows_deleted);
+  if (visited > 0 && chunk.elapsed_ms > 0) sizer_.record(visited, chunk.elapsed_ms);
+  pacer_.record(visited, chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context_.elapsed_s());
+  log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report_.policy, report_.chunks, chunk.range.rows_deleted, visited, chunk.elapsed_ms);
+  report_progress(chunk.elapsed_ms, "");
+}
+
+// A connection lost while rolling back has rolled back too.
+void PolicyRun::roll_back() {
+  try {
+    session_.rollback();
+  } catch (const sdk::Error& e) {
+    if (!e.connection_lost()) throw;
+    reconnect();
+    committed_after_reconnect();
+  }
+}
+
+void PolicyRun::reconnect() {
+  for (int tries = 1;; ++tries) {
+    try {
+      pause(backoff_s(tries + 1), "connection lost");
+      session_.connect(context_.connection);
+      if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
+      const sdk::Table table = session_.describe({plan_.table.schema, plan_.table.name, true, true});
+      if (fingerprint(table) != fingerprint(plan_.table)) throw sdk::Error(PK_SCHEMA_CHANGED, "table " + report_.table + " changed while the connection was lost");
+      try {
+        session_.lock_run(slot_key(plan_.table));
+      } catch (const sdk::Error& e) {
+        // The old session may still hold it; the fence decides anyway.
+        if (e.code() != PK_LOCK_TIMEOUT && e.code() != PK_NOT_SUPPORTED) throw;
+      }
+      prepare(keeper_.walk_now_ns());
+      return;
+    } catch (const sdk::Error& e) {
+      const bool passing = e.connection_lost() || e.code() == PK_CONNECT_FAILED || e.code() == PK_SERVER_RESOURCES;
+      if (!passing || tries >= most_reconnects) throw;
+    }
+  }
+}
+
+bool PolicyRun::committed_after_reconnect() {
+  for (int tries = 1;; ++tries) {
+    try {
+      if (!keeper_.enabled() && !commit_sent_) return false;
+      return keeper_.resolve(resolve_wait_ms);
+    } catch (const sdk::Error& e) {
+      if (e.connection_lost() && tries < 4) {
+        reconnect();
+        continue;
+      }
+      if (e.code() != PK_LOCK_TIMEOUT || tries >= 3) throw;
+      session_.rollback();
+    }
+  }
+}
+
+// More than the allowed share would be gone. An estimate of the whole is made exact before it stops a run.
+bool PolicyRun::over_fraction(std::int64_t more) {
+  if (fraction_limit_ < 0 || report_.rows_deleted() + more <= fraction_limit_) return false;
+  const double fraction = effective_max_fraction(context_.options.max_fraction, plan_.policy);
+  const LoweredPredicate all = lower_all_rows();
+  const std::int64_t total = session_.count(PurgeSpec(plan_.table, all.view())) + more + report_.rows_deleted();
+  fraction_limit_ = static_cast<std::int64_t>(fraction * static_cast<double>(total));
+  return report_.rows_deleted() + more > fraction_limit_;
+}
+
+std::int64_t PolicyRun::count(const LoweredPredicate& predicate) {
+  const PurgeSpec spec(plan_.table, predicate.view());
+  for (int tries = 1;; ++tries) {
+    try {
+      return session_.count(spec);
+    } catch (const sdk::Error& e) {
+      if (context_.control.cancelled()) throw Stop{context_.control.reason()};
+      if (tries > 3) throw;
+      if (e.connection_lost()) {
+        reconnect();
+      } else if (!e.retryable()) {
+        throw;
+      }
+    }
+  }
+}
+
+// What is left, and what holds it.
+void PolicyRun::closing_report() {
+  const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
+  report_.rows_left = count(lower(plan_.policy.where, input));
+  if (report_.rows_left == 0) return;
+  std::int64_t explained = 0;
+  const auto sample = [&](const LoweredPredicate& predicate) {
+    try {
+      return session_.sample_key(PurgeSpec(plan_.table, predicate.view()));
+    } catch (const sdk::Error&) {
+      return std::string();
+    }
+  };
+  for (const sdk::Reference& guard : plan_.guards) {
+    const LoweredPredicate held = lower_held(plan_.policy.where, input, guard);
+    const std::int64_t rows = count(held);
+    if (rows == 0) continue;
+    report_.blocked.push_back({report_.table, "foreign_key", guard.name, rows, sample(held), table_name_text(guard.child_schema, guard.child_table) + " still refers to them"});
+    explained += rows;
+  }
+  const LoweredPredicate free = lower_guarded(plan_.policy.where, input, plan_.guards);
+  const std::int64_t others = count(free);
+  if (others == 0) return;
+  const std::string key = sample(free);
+  for (auto& [reason, b] : blocked_in_pass_) {
+    b.table = report_.table;
+    b.reason = reason.first;
+    b.constraint = reason.second;
+    b.rows = blocked_in_pass_.size() == 1 ? others : b.rows;
+    b.sample_key = key;
+    report_.blocked.push_back(b);
+  }
+  if (blocked_in_pass_.empty()) {
+    report_.blocked.push_back({report_.table, "remaining", "", others, key, "still there after " + std::to_string(keeper_.pass()) + " passes; a trigger or another writer may bring them back"});
+  }
+}
+
+void PolicyRun::report_progress(double chunk_ms, const std::string& waiting) {
+  if (!context_.on_progress) return;
+  Progress p;
+  p.policy = report_.policy;
+  p.table = report_.table;
+  p.pass = keeper_.pass();
+  p.rows_deleted = report_.rows_deleted();
+  p.rows_total_deleted = context_.rows_deleted_before + report_.rows_deleted_all();
+  p.rows_purgeable = plan_.rows_purgeable;
+  p.share_done = share_done_;
+  if (plan_.rows_purgeable > 0) {
+    p.share_done = std::min(1.0, std::max(share_done_, static_cast<double>(p.rows_deleted) / static_cast<double>(plan_.rows_purgeable)));
+  }
+  p.chunk_ms = chunk_ms;
+  p.chunk_rows = sizer_.rows();
+  p.elapsed_s = seconds_since(start_);
+  p.rows_per_s = p.elapsed_s > 0 ? static_cast<double>(p.rows_deleted) / p.elapsed_s : 0;
+  if (p.rows_per_s > 0) p.eta_s = static_cast<double>(std::max<std::int64_t>(0, p.rows_purgeable - p.rows_deleted)) / p.rows_per_s;
+  p.waiting = waiting;
+  context_.on_progress(p);
+}
+
+}  // namespace purgekit

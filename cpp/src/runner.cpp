@@ -1,0 +1,188 @@
+#include "purgekit/runner.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "json.hpp"
+#include "policy_run.hpp"
+#include "purgekit/duration.hpp"
+#include "purgekit/error.hpp"
+#include "purgekit/log.hpp"
+#include "purgekit/sdk/error.hpp"
+
+namespace purgekit {
+namespace {
+
+void check_limits(const RunOptions& o) {
+  if (!(o.chunk_ms >= 1 && o.chunk_ms <= 60'000)) bad_policy("chunk-ms must lie between 1 and 60000");
+  if (o.max_rows && *o.max_rows < 0) bad_policy("max-rows must not be negative");
+  if (o.max_rows_per_s && !(*o.max_rows_per_s > 0)) bad_policy("max-rows-per-s must be above 0");
+  if (o.max_replica_lag_s && !(*o.max_replica_lag_s > 0)) bad_policy("max-replica-lag-s must be above 0");
+  if (o.lock_wait_ms < 1 || o.lock_wait_ms > 600'000) bad_policy("lock-wait-ms must lie between 1 and 600000");
+  if (o.max_fraction && !(*o.max_fraction > 0 && *o.max_fraction <= 1)) bad_policy("max-fraction must lie above 0 and at most at 1");
+}
+
+void check_policy(Session& session, const PolicyPlan& plan, const RunOptions& o) {
+  const sdk::Table now = session.describe({plan.table.schema, plan.table.name, true, true});
+  if (fingerprint(now) != fingerprint(plan.table)) {
+    refuse("schema_changed", "table " + plan.table.name + " changed its shape since it was planned; plan again");
+  }
+  if (!plan.clock_doubt.empty() && !o.accept_clock) refuse("implausible_clock", plan.clock_doubt);
+  const double most = effective_max_fraction(o.max_fraction, plan.policy);
+  if (plan.exact && plan.rows_total > 0 && static_cast<double>(plan.rows_purgeable) > most * static_cast<double>(plan.rows_total)) {
+    char text[200];
+    std::snprintf(text, sizeof text, "%lld of %lld rows are purgeable, a larger share than max-fraction %.4g allows; look at the plan, and pass --max-fraction if it is right",
+                  static_cast<long long>(plan.rows_purgeable), static_cast<long long>(plan.rows_total), most);
+    refuse("max_fraction", text);
+  }
+}
+
+// Returns whether the ledger is still to be created.
+bool check_ledger(Session& session, const RunOptions& o) {
+  if (o.ledger == "none") return false;
+  const sdk::Ledger ledger = session.ledger_find(parse_table_name(o.ledger));
+  const std::string grant = ledger.grant_hint.empty() ? "" : "; " + ledger.grant_hint;
+  switch (ledger.state) {
+    case PK_LEDGER_NEWER: refuse("ledger_newer", "the ledger " + o.ledger + " was written by a newer version of purgekit; use that version, or another --ledger");
+    case PK_LEDGER_FOREIGN: refuse("ledger_foreign", "table " + o.ledger + " is not a purgekit ledger; name another with --ledger");
+    case PK_LEDGER_ABSENT:
+      if (!ledger.can_create) {
+        refuse("ledger_privilege", "this user may not create the ledger " + o.ledger + "; an administrator can run: " + ledger.ddl + grant + "; or pass --ledger none");
+      }
+      return true;
+    case PK_LEDGER_PRESENT:
+      if (!ledger.can_write) refuse("ledger_privilege", "this user may not write the ledger " + o.ledger + "; an administrator can run: " + ledger.grant_hint);
+      return false;
+  }
+  return false;
+}
+
+void check_replica_lag(Session& session, const RunOptions& o) {
+  if (!o.max_replica_lag_s) return;
+  try {
+    session.replica_lag();
+  } catch (const sdk::Error& e) {
+    if (e.code() == PK_NOT_SUPPORTED || e.code() == PK_PRIVILEGE) refuse("replica_lag", "the replica lag can't be read, so --max-replica-lag-s can't be kept: " + e.message());
+    throw;
+  }
+}
+
+Report stopped_at_start(const Plan& plan, const RunOptions& o, const std::string& reason) {
+  Report report;
+  report.run_id = o.run_id;
+  for (const PolicyPlan& p : plan.policies) {
+    PolicyReport r;
+    r.policy = p.policy.name;
+    r.table = p.skipped ? p.policy.table : table_name_text(p.table.schema, p.table.name);
+    r.strategy = p.walk.strategy;
+    r.status = p.skipped ? "skipped" : "stopped";
+    r.stop_reason = p.skipped ? "" : reason;
+    r.rows_left = p.rows_purgeable;
+    r.tables.push_back({r.table, 0, 0});
+    report.policies.push_back(std::move(r));
+  }
+  return report;
+}
+
+/// Detaches the session when the run is over, whatever happens.
+class Attached {
+ public:
+  Attached(RunControl& control, Session& session) : control_(control) { control_.attach(&session); }
+  ~Attached() { control_.attach(nullptr); }
+  Attached(const Attached&) = delete;
+  Attached& operator=(const Attached&) = delete;
+
+ private:
+  RunControl& control_;
+};
+
+void check_everything(Session& session, const Plan& plan, const RunOptions& options) {
+  check_limits(options);
+  const sdk::Server server = session.inspect();
+  if (server.read_only) refuse("read_only", "the database " + server.database + " is read-only here; connect to the primary, or as a user who may write");
+  bool any = false;
+  for (const PolicyPlan& p : plan.policies) {
+    if (p.skipped) continue;
+    any = true;
+    try {
+      if (p.now_ns > server.clock_utc_ns) {
+        refuse("now_ahead", "now = " + format_instant(p.now_ns) + " lies ahead of the database's clock " + format_instant(server.clock_utc_ns) + ": only plan may look ahead");
+      }
+      check_policy(session, p, options);
+    } catch (EngineError& e) {
+      e.policy(p.policy.name).table(p.policy.table);
+      throw;
+    } catch (const sdk::Error& e) {
+      throw EngineError(e).policy(p.policy.name).table(p.policy.table);
+    }
+  }
+  check_replica_lag(session, options);
+  if (any && check_ledger(session, options)) session.ledger_create();
+}
+
+}  // namespace
+
+Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control, const ProgressSink& on_progress) {
+  RunContext context{session, connection, plan, options, control, on_progress, std::chrono::steady_clock::now()};
+  const std::string started = format_instant(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000'000);
+  const Attached attached(control, session);
+  Report report;
+  if (!options.stop_file.empty() && std::filesystem::exists(options.stop_file)) {
+    report = stopped_at_start(plan, options, "stop_file");
+  } else if (options.deadline_s && *options.deadline_s <= 0) {
+    report = stopped_at_start(plan, options, "deadline");
+  } else {
+    try {
+      check_everything(session, plan, options);
+    } catch (const sdk::Error& e) {
+      throw EngineError(e);
+    }
+    report.run_id = options.run_id;
+    for (std::size_t i = 0; i < plan.policies.size(); ++i) {
+      report.policies.push_back(PolicyRun(context, plan.policies[i], i).run());
+      context.rows_deleted_before += report.policies.back().rows_deleted_all();
+    }
+  }
+  report.started_utc = started;
+  report.elapsed_s = context.elapsed_s();
+  log().info("run {}: {}, {} rows deleted in {:.2f} s", report.run_id, report.status(), report.rows_deleted(), report.elapsed_s);
+  return report;
+}
+
+std::string ledger_history(Session& session, const std::string& ledger) {
+  const sdk::Ledger found = session.ledger_find(parse_table_name(ledger));
+  Json out = {{"schema", "purgekit.history/1"}, {"runs", Json::array()}};
+  if (found.state == PK_LEDGER_ABSENT) return out.dump();
+  if (found.state != PK_LEDGER_PRESENT) refuse("ledger_newer", "the ledger " + ledger + " can't be read by this version of purgekit");
+  std::map<std::string, Json> runs;
+  for (const sdk::RunRecord& record : session.run_list()) {
+    Json r = Json::parse(record.document, nullptr, false);
+    if (!r.is_object()) {
+      log().warn("the ledger's record {} can't be read; it is left out of the history", record.id);
+      continue;
+    }
+    const std::string id = r.value("run_id", record.id);
+    std::int64_t rows = r.value("rows_deleted", std::int64_t{0});
+    if (r.value("status", "") == "running") {
+      // Still running, or killed: the slot knows what is committed.
+      const sdk::Slot slot = session.slot_lock(r.value("slot", ""), 1'000);
+      session.rollback();
+      if (slot.run_id == id) rows = slot.rows_deleted;
+    }
+    auto [entry, fresh] = runs.try_emplace(id, Json{{"run_id", id}, {"started_utc", r.value("started_utc", "")}, {"database", r.value("database", "")},
+                                                    {"status", r.value("status", "")}, {"exit_code", r.value("exit_code", 0)}, {"policies", Json::array()},
+                                                    {"rows_deleted", 0}, {"rows_archived", 0}});
+    Json& run = entry->second;
+    run["policies"].push_back(r.value("policy", ""));
+    run["rows_deleted"] = run["rows_deleted"].get<std::int64_t>() + rows;
+    const auto severity = [](const std::string& status) { return status == "failed" ? 3 : status == "running" ? 2 : status == "stopped" ? 1 : 0; };
+    if (severity(r.value("status", "")) > severity(run["status"].get<std::string>())) run["status"] = r.value("status", "");
+    const auto rank = [](int code) { return code == 1 ? 3 : code == 3 ? 2 : code == 4 ? 1 : 0; };
+    if (rank(r.value("exit_code", 0)) > rank(run["exit_code"].get<int>())) run["exit_code"] = r.value("exit_code", 0);
+  }
+  for (auto& [id, run] : runs) out["runs"].push_back(std::move(run));
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace purgekit

@@ -1,0 +1,193 @@
+#include "purgekit/session.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/marshal.hpp"
+
+namespace purgekit {
+
+using sdk::Error;
+using sdk::to_text;
+
+Session::Session(const pk_backend& backend) : backend_(backend), pid_(static_cast<long>(getpid())) {
+  pk_error error{};
+  const std::int32_t code = backend_.open(backend_.self, &handle_, &error);
+  if (code != PK_OK) throw Error::from_c(code, error);
+  if (handle_ == nullptr) throw Error(PK_INTERNAL, std::string("backend ") + backend_.name + " opened no connection object");
+}
+
+Session::~Session() {
+  // A forked child shares the parent's socket and file locks: closing here would end the parent's session.
+  if (pid_ == static_cast<long>(getpid())) backend_.close(handle_);
+}
+
+template <class Verb, class... Args>
+void Session::call(Verb verb, Args... args) {
+  if (pid_ != static_cast<long>(getpid())) {
+    throw Error(PK_INVALID_ARGUMENT, "this connection was made before a fork and can't be used in the child process; connect again there");
+  }
+  pk_error error{};
+  std::int32_t code = PK_INTERNAL;
+  try {
+    code = verb(handle_, args..., &error);
+  } catch (...) {
+    throw Error(PK_INTERNAL, std::string("backend ") + backend_.name + " threw across the plugin line, which is a defect in it");
+  }
+  if (code != PK_OK) throw Error::from_c(code, error);
+}
+
+void Session::connect(const sdk::ConnectParams& p) {
+  std::vector<pk_option> options;
+  for (const sdk::Option& o : p.options) options.push_back({to_text(o.key), to_text(o.value)});
+  const pk_connect c{to_text(p.scheme), to_text(p.user), to_text(p.password), to_text(p.host), p.port, p.connect_timeout_ms, to_text(p.database),
+                     options.data(), options.size(), p.lock_wait_ms, p.statement_timeout_ms};
+  call(backend_.connect, &c);
+}
+
+void Session::cancel() noexcept {
+  if (pid_ == static_cast<long>(getpid())) backend_.cancel(handle_);
+}
+
+sdk::Server Session::inspect() {
+  pk_server out{};
+  call(backend_.inspect, &out);
+  return sdk::from_c(out);
+}
+
+sdk::Table Session::describe(const sdk::TableName& name) {
+  const pk_table_name n = sdk::to_c(name);
+  pk_table out{};
+  call(backend_.describe, &n, &out);
+  return sdk::from_c(out);
+}
+
+std::vector<std::string> Session::tables(const sdk::TableName& name) {
+  const pk_table_name n = sdk::to_c(name);
+  pk_texts out{};
+  call(backend_.tables, &n, &out);
+  return sdk::from_c(out.items, out.count);
+}
+
+std::int64_t Session::count(const pk_purge& purge) {
+  std::int64_t rows = 0;
+  call(backend_.count, &purge, &rows);
+  return rows;
+}
+
+std::int64_t Session::estimate(const pk_purge& purge) {
+  std::int64_t rows = 0;
+  call(backend_.estimate, &purge, &rows);
+  return rows;
+}
+
+std::string Session::sample_key(const pk_purge& purge) {
+  pk_text out{};
+  call(backend_.sample_key, &purge, &out);
+  return sdk::to_string(out);
+}
+
+std::vector<sdk::Value> Session::sample_column(const pk_purge& purge, const std::string& column) {
+  pk_samples out{};
+  call(backend_.sample_column, &purge, to_text(column), &out);
+  std::vector<sdk::Value> values;
+  for (std::size_t i = 0; i < out.count; ++i) values.push_back(sdk::Value::from_c(out.values[i]));
+  return values;
+}
+
+std::vector<sdk::Walk> Session::propose(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
+  pk_walks out{};
+  call(backend_.propose, &purge, rows_total, rows_matching, &out);
+  std::vector<sdk::Walk> walks;
+  for (std::size_t i = 0; i < out.count; ++i) walks.push_back(sdk::from_c(out.walks[i]));
+  return walks;
+}
+
+std::vector<std::string> Session::prepare(const pk_purge& purge) {
+  pk_texts out{};
+  call(backend_.prepare, &purge, &out);
+  return sdk::from_c(out.items, out.count);
+}
+
+void Session::lock_run(const std::string& key) { call(backend_.lock_run, to_text(key)); }
+void Session::unlock_run(const std::string& key) { call(backend_.unlock_run, to_text(key)); }
+
+sdk::Ledger Session::ledger_find(const sdk::TableName& name) {
+  const pk_table_name n = sdk::to_c(name);
+  pk_ledger out{};
+  call(backend_.ledger_find, &n, &out);
+  return sdk::from_c(out);
+}
+
+void Session::ledger_create() { call(backend_.ledger_create); }
+
+sdk::Slot Session::slot_lock(const std::string& key, std::uint32_t wait_ms) {
+  pk_slot out{};
+  call(backend_.slot_lock, to_text(key), wait_ms, &out);
+  return sdk::from_c(out);
+}
+
+void Session::slot_write(const sdk::Slot& slot) {
+  const pk_slot s = sdk::to_c(slot);
+  call(backend_.slot_write, &s);
+}
+
+void Session::run_write(const sdk::RunRecord& run) {
+  const pk_run r{to_text(run.id), to_text(run.document)};
+  call(backend_.run_write, &r);
+}
+
+std::vector<sdk::RunRecord> Session::run_list() {
+  pk_runs out{};
+  call(backend_.run_list, &out);
+  std::vector<sdk::RunRecord> runs;
+  for (std::size_t i = 0; i < out.count; ++i) runs.push_back({sdk::to_string(out.runs[i].id), sdk::to_string(out.runs[i].document)});
+  return runs;
+}
+
+void Session::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.begin, to_text(key), epoch, seq); }
+
+sdk::Deleted Session::delete_range(const sdk::Range& range) {
+  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0};
+  pk_deleted out{};
+  call(backend_.delete_range, &r, &out);
+  return sdk::from_c(out);
+}
+
+std::int64_t Session::delete_children(std::size_t index) {
+  std::int64_t rows = 0;
+  call(backend_.delete_children, index, &rows);
+  return rows;
+}
+
+void Session::checkpoint(const sdk::Slot& slot) {
+  const pk_slot s = sdk::to_c(slot);
+  call(backend_.checkpoint, &s);
+}
+
+void Session::commit() { call(backend_.commit); }
+void Session::rollback() { call(backend_.rollback); }
+
+double Session::replica_lag() {
+  double lag_s = 0;
+  call(backend_.replica_lag, &lag_s);
+  return lag_s;
+}
+
+PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents)
+    : schema_(table.schema), table_(table.name), walk_(walk), predicate_(predicate), dependents_(dependents) {
+  lists_.reserve(dependents_.size() * 2);
+  for (const sdk::Dependent& d : dependents_) {
+    auto& columns = lists_.emplace_back();
+    for (const std::string& column : d.columns) columns.push_back(to_text(column));
+    auto& parents = lists_.emplace_back();
+    for (const std::string& column : d.parent_columns) parents.push_back(to_text(column));
+    dependent_views_.push_back({to_text(d.schema), to_text(d.table), columns.data(), parents.data(), columns.size(),
+                                static_cast<std::uint8_t>(d.unless_referenced), {}});
+  }
+  purge_ = {to_text(schema_), to_text(table_), &predicate_, to_text(walk_), dependent_views_.data(), dependent_views_.size()};
+}
+
+}  // namespace purgekit

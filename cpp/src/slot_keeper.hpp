@@ -1,0 +1,71 @@
+/// \file slot_keeper.hpp
+/// The engine's side of the ledger for one policy of one run: takeover, fence, checkpoint, doubt, history record. Internal.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "json.hpp"
+#include "purgekit/plan.hpp"
+#include "purgekit/report.hpp"
+#include "purgekit/runner.hpp"
+#include "purgekit/session.hpp"
+
+namespace purgekit {
+
+/// ASCII key of a table's slot: readable, at most 200 characters.
+std::string slot_key(const sdk::Table& table);
+
+class SlotKeeper {
+ public:
+  /// `ordinal` numbers the policy within the run.
+  SlotKeeper(Session& session, const PolicyPlan& plan, const RunOptions& options, std::size_t ordinal, const std::string& database);
+
+  /// Without a ledger there is no fence, no resume, and doubt stays doubt.
+  bool enabled() const { return enabled_; }
+  const std::string& key() const { return slot_.key; }
+
+  /// Take the table over: raise the epoch, continue an unfinished walk of the same policy or start afresh.
+  void claim();
+
+  std::int64_t epoch() const { return slot_.epoch; }
+  std::int64_t seq() const { return slot_.seq; }
+  const std::string& cursor() const { return slot_.cursor; }
+  std::int64_t pass() const { return slot_.pass; }
+  std::int64_t walk_now_ns() const { return slot_.cutoff_ns; }
+  const std::string& continues() const { return continues_; }
+
+  /// Write the chunk's end into the open transaction.
+  void checkpoint(const std::string& cursor, std::int64_t rows, const std::vector<TableCount>& tables);
+  /// The checkpoint of the chunk is committed.
+  void committed();
+
+  /// On a new connection: whether the chunk that was in doubt is committed. Throws PK_FENCED when another run took over, and
+  /// PK_LOCK_TIMEOUT when the old transaction still hangs.
+  bool resolve(std::uint32_t wait_ms);
+
+  /// A fresh pass from the start of the table, with the plan's own instant. Written with the next checkpoint.
+  void new_pass(std::int64_t now_ns);
+
+  /// Record the outcome. Best effort: problems are logged, the purge itself is over.
+  void finish(const PolicyReport& report);
+
+ private:
+  Json record(const std::string& status, int exit_code, std::int64_t rows_deleted) const;
+  void write_record(const Json& record);
+
+  Session& session_;
+  const PolicyPlan& plan_;
+  const RunOptions& options_;
+  bool enabled_;
+  std::string record_id_;
+  std::string database_;
+  std::string started_utc_;
+  std::string hash_;
+  std::string continues_;
+  sdk::Slot slot_;     // as committed
+  sdk::Slot pending_;  // as the open chunk would leave it
+};
+
+}  // namespace purgekit

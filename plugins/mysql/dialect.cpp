@@ -1,0 +1,72 @@
+#include "dialect.hpp"
+
+namespace purgekit::mysql {
+
+using sdk::Error;
+using sdk::Sql;
+using sdk::Value;
+
+// A decimal travels as text, and text is compared with a number as a double; the cast keeps it exact. Everything else has
+// its own type on the wire.
+std::string MysqlDialect::typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind kind) const {
+  const bool decimal = kind == PK_VALUE_DECIMAL || (kind == PK_VALUE_NULL && column_kind == PK_COLUMN_DECIMAL);
+  return decimal ? "CAST(" + placeholder + " AS DECIMAL(65, 30))" : placeholder;
+}
+
+// Binary collation, so that ids differ as they are written; three bytes a character, because InnoDB of MySQL 5.6 takes keys of
+// 767 bytes only.
+std::string MysqlDialect::ledger_suffix() const { return " ENGINE=InnoDB DEFAULT CHARACTER SET utf8 COLLATE utf8_bin"; }
+
+Value MysqlDialect::time_value(std::int64_t ns, std::uint32_t) const { return Value::string(sdk::format_time(ns, time_digits())); }
+
+void MysqlDialect::bind_time(Sql& out, const pk_node& node, std::int64_t ns) const {
+  if (node.kind == PK_NODE_COMPARE) {
+    // Between two values a column can hold, the comparison means the same for the next or the last of them.
+    const bool up = node.op == PK_LT || node.op == PK_GE;
+    ns = (up ? sdk::ceil_div(ns, 1000) : sdk::floor_div(ns, 1000)) * 1000;
+  }
+  out.bind(time_value(ns, node.storage), node.column_kind);
+}
+
+// Zero dates ('0000-00-00', where the server lets them in) are how applications without NULL say "none".
+std::string MysqlDialect::counts(const std::string& column, const pk_node& node) const {
+  if (is_epoch(node)) return column + " > 0";
+  return column + (is_wall(node) && node.storage != PK_STORED_ZONED_WALL ? " >= '0001-01-01'" : " > '1970-01-01'");
+}
+
+std::string MysqlDialect::wall(const std::string& column) const {
+  if (!knows_zone_) {
+    throw Error(PK_NOT_SUPPORTED,
+                "stored = \"wall\" needs the server's time zone tables, and CONVERT_TZ knows nothing of @@global.time_zone; nothing was changed: "
+                "load them with mysql_tzinfo_to_sql");
+  }
+  return "CONVERT_TZ(" + column + ", '+00:00', @@global.time_zone)";
+}
+
+void MysqlDialect::time_before(Sql& out, const std::string& column, const pk_node& node, bool negated) const {
+  if (node.storage != PK_STORED_ZONED_WALL) return Dialect::time_before(out, column, node, negated);
+  // Where clocks are set back the wall clock does not grow with the instant, so it is compared itself. The bare bound lies a
+  // day away, farther than any offset from UTC, and lets an index serve.
+  const std::int64_t cutoff = round_up(stored_cutoff(node));
+  const char* op = negated ? " >= " : " < ";
+  out << "(" << column << op;
+  out.bind(time_value(cutoff + (negated ? -sdk::ns_per_day : sdk::ns_per_day), node.storage), node.column_kind);
+  out << " AND " << wall(column) << op;
+  out.bind(time_value(cutoff, node.storage), PK_COLUMN_TIMESTAMP) << ")";
+}
+
+// Whole microseconds as a decimal: nanoseconds of a far date would not fit a BIGINT. Zero dates have no age.
+void MysqlDialect::age_ns(Sql& out, const std::string& column, const pk_node& node) const {
+  if (is_epoch(node)) return Dialect::age_ns(out, column, node);
+  const std::int64_t cutoff_us = sdk::floor_div(node.cutoff_ns, 1000);
+  const std::string time = node.storage == PK_STORED_ZONED_WALL ? wall(column) : column;
+  out << "(CASE WHEN " << counts(column, node) << " THEN CAST(TIMESTAMPDIFF(MICROSECOND, " << time << ", ";
+  out.bind(time_value(cutoff_us * 1000, node.storage), PK_COLUMN_TIMESTAMP);
+  out << ") AS DECIMAL(38, 0)) END * 1000 + " << std::to_string(node.cutoff_ns - cutoff_us * 1000) << ")";
+}
+
+void MysqlDialect::zone_offset(Sql& out, const std::string& column, const pk_node& node, const pk_zone_step* steps) const {
+  Dialect::zone_offset(out, node.storage == PK_STORED_ZONED_WALL ? wall(column) : column, node, steps);
+}
+
+}  // namespace purgekit::mysql

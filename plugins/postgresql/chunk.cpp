@@ -1,0 +1,158 @@
+// A chunk: what is rendered once for it, and how a range of one leaf is removed.
+#include <algorithm>
+#include <utility>
+
+#include "connection.hpp"
+
+namespace purgekit::postgresql {
+
+using sdk::Error;
+using sdk::Row;
+using sdk::Rows;
+using sdk::Sql;
+using sdk::Value;
+
+namespace {
+
+// A policy's own SQL may hold subqueries too.
+bool is_plain(const pk_predicate& predicate) {
+  for (std::uint32_t i = 0; i < predicate.node_count; ++i) {
+    if (sdk::node_at(predicate, i).kind == PK_NODE_SQL) return false;
+  }
+  return !sdk::has_subquery(predicate);
+}
+
+// Row addresses hold a comma, so each is quoted in the array.
+std::string addresses_of(const Rows& locked) {
+  std::string out = "{";
+  for (const Row& row : locked) out += (out.size() > 1 ? ",\"" : "\"") + row.at(0).text + "\"";
+  return out + "}";
+}
+
+}  // namespace
+
+std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
+  walk_.reset();
+  children_first_ = std::any_of(purge.dependents.begin(), purge.dependents.end(), [](const auto& d) { return !d.unless_referenced; });
+  if (purge.walk == "key") {
+    if (children_first_) throw Error(PK_NOT_SUPPORTED, "key ranges are not offered for a table with dependents");
+    return SqlConnection::prepare(purge);
+  }
+  prepare_common(purge);
+  const sdk::Table& table = known(purge);
+  const std::int64_t oid = table_oid(purge);
+  auto& session = static_cast<SqlSession&>(*this);
+  constexpr std::string_view by_index = "index:";
+  const bool index_walk = purge.walk.rfind(by_index, 0) == 0;
+  unwrapped_ = index_walk || !is_plain(*purge.predicate);
+  if (index_walk) {
+    const std::string name = purge.walk.substr(by_index.size());
+    const auto index = std::find_if(table.indexes.begin(), table.indexes.end(), [&](const auto& i) { return i.name == name; });
+    if (index == table.indexes.end()) throw Error(PK_SCHEMA_CHANGED, "index " + name + " of table " + table.name + " is gone; plan again");
+    const sdk::Column& column = table.columns.at(index->columns.at(0));
+    Sql every(dialect_);
+    every << dialect_.quote(column.name) << " IS NOT NULL";
+    walk_ = make_index_walk(session, *this, dialect_, oid, dialect_.quote(column.name), column.type_name,
+                            bound_of(*purge.predicate, column.name).value_or(every));
+  } else {
+    walk_ = make_tid_walk(session, *this, dialect_, oid);
+  }
+  if (children_first_) {
+    for (const Leaf& leaf : read_leaves(session, oid, line_.server_version())) {
+      if (leaf.may_update) continue;
+      const std::string leaf_name = sdk::qualified(dialect_, leaf.schema, leaf.name);
+      throw Error(PK_PRIVILEGE, "rows of " + leaf_name + " must be locked before their dependents go, and PostgreSQL asks for UPDATE to do that: GRANT UPDATE ON " +
+                                    leaf_name + " TO " + user_);
+    }
+  }
+  std::vector<std::string> statements = walk_->statements();
+  for (const sdk::Dependent& dependent : purge_.dependents) statements.push_back(dependent_text(dependent, array_types(dependent)));
+  return statements;
+}
+
+std::string PgConnection::target(const Leaf& leaf) const {
+  return "ONLY " + sdk::qualified(dialect_, leaf.schema, leaf.name) + " AS " + dialect_.quote(purge_.table);
+}
+
+Sql PgConnection::removal(const Leaf& leaf, const WriteRange& range) const {
+  Sql sql(dialect_);
+  if (children_first_) {
+    sql << "SELECT ctid::text, " << collect_list() << " FROM " << target(leaf) << " WHERE ";
+  } else {
+    sql << "DELETE FROM " << target(leaf) << " WHERE ";
+  }
+  range(sql);
+  sql << " AND ";
+  if (unwrapped_) {
+    add_predicate(sql);
+  } else {
+    // IS TRUE keeps the planner on the range: with outdated statistics it would otherwise scan an index of the predicate
+    // from one end to the other for each chunk. Subqueries are left alone, because they are planned better as joins.
+    sql << "(";
+    add_predicate(sql);
+    sql << ") IS TRUE";
+  }
+  if (children_first_) {
+    sql << dialect_.for_update();
+  } else {
+    add_returning(sql);
+  }
+  return sql;
+}
+
+std::string PgConnection::remove_text(const Leaf& leaf, const WriteRange& range) const { return removal(leaf, range).text(); }
+
+RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) {
+  const Sql sql = removal(leaf, range);
+  if (!children_first_) {
+    const std::int64_t rows = delete_rows(sql, {});
+    if (rows <= max_rows) return {rows, false};
+    collected_.clear();
+    line_.undo_range();
+    return {rows, true};
+  }
+  Rows locked = fetch(sql);
+  const auto rows = static_cast<std::int64_t>(locked.size());
+  if (rows > max_rows) {
+    line_.undo_range();
+    return {rows, true};
+  }
+  return {remove_with_children(leaf, locked), false};
+}
+
+// The locked rows can't change any more, so they go by their address: children first, because a foreign key without
+// cascade forbids the other order and one with cascade would delete them uncounted.
+std::int64_t PgConnection::remove_with_children(const Leaf& leaf, const Rows& locked) {
+  children_deleted_.assign(purge_.dependents.size(), 0);
+  collected_.clear();
+  for (const Row& row : locked) collected_.emplace_back(row.begin() + 1, row.end());
+  if (locked.empty()) return 0;
+  for (std::size_t i = 0; i < purge_.dependents.size(); ++i) {
+    if (!purge_.dependents[i].unless_referenced) children_deleted_[i] = delete_dependent(purge_.dependents[i]);
+  }
+  const std::int64_t deleted = execute("DELETE FROM " + target(leaf) + " WHERE ctid = ANY($1::tid[])", {Value::string(addresses_of(locked))});
+  if (deleted != static_cast<std::int64_t>(locked.size())) {
+    throw Error(PK_TRIGGER, "a trigger of " + purge_.table + " kept a row whose dependents were to go with it; the chunk was rolled back");
+  }
+  return deleted;
+}
+
+sdk::Deleted PgConnection::delete_range(const sdk::Range& range) {
+  const Line::Call call(line_);
+  try {
+    return next_range(range);
+  } catch (Error& e) {
+    if (e.code() == PK_CANCELLED) throw;
+    if (e.code() != PK_NOT_FOUND) throw e.context("deleting from " + purge_.table);
+    Error changed(PK_SCHEMA_CHANGED, "table " + purge_.table + " is no longer what was planned for: " + e.message() + "; what was committed is recorded, plan again");
+    throw changed.sqlstate(e.sqlstate());
+  }
+}
+
+sdk::Deleted PgConnection::next_range(const sdk::Range& range) {
+  if (!walk_) return SqlConnection::delete_range(range);
+  line_.start_range(range.lock_wait_ms);
+  return walk_->next(range);
+}
+
+}  // namespace purgekit::postgresql

@@ -1,0 +1,87 @@
+/// \file connection.hpp
+/// One worker's connection to PostgreSQL.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dialect.hpp"
+#include "line.hpp"
+#include "purgekit/sdk.hpp"
+#include "walk.hpp"
+
+namespace purgekit::postgresql {
+
+class PgConnection final : public sdk::SqlConnection, private RangeRemover {
+ public:
+  ~PgConnection() override = default;
+
+  void connect(const sdk::ConnectParams& params) override;
+  void cancel() noexcept override { line_.cancel(); }
+  sdk::Server inspect() override;
+  std::vector<std::string> tables(const sdk::TableName& name) override;
+  std::int64_t estimate(const sdk::Purge& purge) override;
+  std::vector<sdk::Value> sample_column(const sdk::Purge& purge, const std::string& column) override;
+  std::vector<sdk::Walk> propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
+  std::vector<std::string> prepare(const sdk::Purge& purge) override;
+  void lock_run(const std::string& key) override;
+  void unlock_run(const std::string& key) override;
+  sdk::Ledger ledger_find(const sdk::TableName& name) override;
+  void ledger_create() override;
+  sdk::Deleted delete_range(const sdk::Range& range) override;
+  std::int64_t delete_children(std::size_t index) override;
+  double replica_lag() override;
+
+ private:
+  // SqlSession
+  const sdk::Dialect& dialect() const override { return dialect_; }
+  std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override;
+  sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override;
+  void begin_transaction() override { line_.begin(); }
+  void commit_transaction() override { line_.commit(); }
+  void rollback_transaction() override { line_.rollback(); }
+  void set_lock_wait(std::uint32_t wait_ms) override { line_.set_lock_wait(wait_ms); }
+
+  // SqlConnection
+  sdk::Table read_table(const sdk::TableName& name) override;
+  void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+
+  // RangeRemover
+  Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
+  std::string target(const Leaf& leaf) const override;
+  std::string remove_text(const Leaf& leaf, const WriteRange& range) const override;
+
+  sdk::Sql removal(const Leaf& leaf, const WriteRange& range) const;
+  std::int64_t remove_with_children(const Leaf& leaf, const sdk::Rows& locked);
+  std::int64_t delete_dependent(const sdk::Dependent& dependent);
+  std::string dependent_text(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
+  std::vector<std::string> array_types(const sdk::Dependent& dependent);
+  std::int64_t planned_rows(const sdk::Sql& select);
+  std::int64_t table_oid(const sdk::Purge& purge);
+  std::optional<sdk::Sql> bound_of(const pk_predicate& predicate, const std::string& column) const;
+  void end_own_former_session();
+  sdk::Deleted next_range(const sdk::Range& range);
+
+  /// Who this object was on the server, to tell its own lock from another's after a reconnect.
+  struct Session {
+    std::int64_t pid = 0;
+    std::string started;
+  };
+
+  Line line_;
+  PgDialect dialect_;
+  Session session_;
+  std::optional<Session> former_session_;
+  bool pooled_ = false;  // a pooler may give the next transaction to another server session
+  std::string user_;
+  std::string sslmode_;
+  bool unwrapped_ = false;       // the predicate is written as it is, see removal()
+  bool children_first_ = false;  // dependents that refer to the row go before it
+  std::vector<std::int64_t> children_deleted_;
+  std::unique_ptr<Walk> walk_;  // none: ranges of the key, as the SDK does it
+};
+
+}  // namespace purgekit::postgresql

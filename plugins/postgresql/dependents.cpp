@@ -1,0 +1,100 @@
+// Child rows by arrays of their parents' values: one statement, however many parents.
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "connection.hpp"
+
+namespace purgekit::postgresql {
+
+using sdk::Error;
+using sdk::Row;
+using sdk::Value;
+
+namespace {
+
+// An element of an array literal: quoted always, so that NULL, braces and commas are text.
+void add_element(std::string& array, const std::string& text) {
+  if (array.size() > 1) array += ',';
+  array += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') array += '\\';
+    array += c;
+  }
+  array += '"';
+}
+
+}  // namespace
+
+std::vector<std::string> PgConnection::array_types(const sdk::Dependent& dependent) {
+  const sdk::Table& parent = known(purge_);
+  std::vector<std::string> types;
+  for (const std::string& name : dependent.parent_columns) {
+    const sdk::Column* column = parent.find(name);
+    if (column == nullptr) throw Error(PK_NOT_FOUND, "there is no column " + name + " in table " + parent.name + ", which a dependent refers to");
+    types.push_back(column->type_name + "[]");
+  }
+  return types;
+}
+
+std::string PgConnection::dependent_text(const sdk::Dependent& dependent, const std::vector<std::string>& types) const {
+  const std::string table = sdk::qualified(dialect_, dependent.schema, dependent.table);
+  const auto column = [&](std::size_t i) { return dialect_.quote(dependent.table) + "." + dialect_.quote(dependent.columns[i]); };
+  std::string text = "DELETE FROM " + table;
+  if (types.size() == 1) {
+    text += " WHERE " + column(0) + " = ANY($1::" + types[0] + ")";
+  } else {
+    std::string arrays;
+    std::string names;
+    std::string equal;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      const std::string number = std::to_string(i + 1);
+      arrays += (i > 0 ? ", " : "") + ("pg_catalog.unnest($" + number) + "::" + types[i] + ")";
+      names += (i > 0 ? ", c" : "c") + number;
+      equal += (i > 0 ? " AND " : "") + column(i) + " = pk_gone.c" + number;
+    }
+    text += " USING ROWS FROM (" + arrays + ") AS pk_gone(" + names + ") WHERE " + equal;
+  }
+  if (dependent.unless_referenced) {
+    text += " AND NOT EXISTS (SELECT 1 FROM " + sdk::qualified(dialect_, purge_.schema, purge_.table) + " AS pk_still WHERE ";
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      text += (i > 0 ? " AND " : "") + ("pk_still." + dialect_.quote(dependent.parent_columns[i])) + " = " + column(i);
+    }
+    text += ")";
+  }
+  return text;
+}
+
+std::int64_t PgConnection::delete_dependent(const sdk::Dependent& dependent) {
+  std::vector<std::size_t> positions;
+  for (const std::string& name : dependent.parent_columns) {
+    positions.push_back(static_cast<std::size_t>(std::find(collect_.begin(), collect_.end(), name) - collect_.begin()));
+  }
+  std::set<std::vector<std::string>> tuples;
+  for (const Row& parent : collected_) {
+    std::vector<std::string> tuple;
+    for (const std::size_t position : positions) {
+      const Param text = to_param(parent.at(position));
+      if (!text) break;
+      tuple.push_back(*text);
+    }
+    if (tuple.size() == positions.size()) tuples.insert(std::move(tuple));
+  }
+  if (tuples.empty()) return 0;
+  std::vector<Value> arrays;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    std::string array = "{";
+    for (const auto& tuple : tuples) add_element(array, tuple[i]);
+    arrays.push_back(Value::string(array + "}"));
+  }
+  return execute(dependent_text(dependent, array_types(dependent)), arrays);
+}
+
+std::int64_t PgConnection::delete_children(std::size_t index) {
+  const sdk::Dependent& dependent = purge_.dependents.at(index);
+  if (children_first_ && !dependent.unless_referenced) return children_deleted_.at(index);
+  return delete_dependent(dependent);
+}
+
+}  // namespace purgekit::postgresql

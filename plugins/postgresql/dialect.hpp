@@ -1,0 +1,39 @@
+/// \file dialect.hpp
+/// How PostgreSQL writes SQL. Parameters carry casts that neither overflow nor keep an index from being used.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "purgekit/sdk/dialect.hpp"
+
+namespace purgekit::postgresql {
+
+class PgDialect final : public sdk::Dialect {
+ public:
+  /// Facts learnt while connecting. `server_zone` is empty when it is not known.
+  void learn(int server_version, std::string server_zone) {
+    server_version_ = server_version;
+    server_zone_ = std::move(server_zone);
+  }
+  int server_version() const { return server_version_; }
+
+  std::string placeholder(std::size_t index) const override { return "$" + std::to_string(index); }
+  std::string typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind value_kind) const override;
+  bool has_returning() const override { return true; }
+  bool has_row_ranges() const override { return true; }
+  std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
+  void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;
+  std::string counts(const std::string& column, const pk_node& node) const override;
+  void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;
+  void age_ns(sdk::Sql& out, const std::string& column, const pk_node& node) const override;
+  std::string exact(const std::string& column) const override { return column + "::numeric"; }
+
+ private:
+  const std::string& server_zone() const;
+
+  int server_version_ = 0;
+  std::string server_zone_;
+};
+
+}  // namespace purgekit::postgresql

@@ -1,0 +1,157 @@
+// A time index from its oldest end up to the cutoff: reads little where little is expired.
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "purgekit/sdk/error.hpp"
+#include "walk.hpp"
+
+namespace purgekit::postgresql {
+namespace {
+
+using sdk::Deleted;
+using sdk::Error;
+using sdk::Range;
+using sdk::Row;
+using sdk::Rows;
+using sdk::Sql;
+using sdk::Value;
+
+/// An entry of the index; equal column values are told apart by the row's address.
+struct Entry {
+  std::string column;
+  std::string ctid;
+};
+
+struct Place {
+  std::int64_t leaf = 0;
+  std::string last;            // largest column value of this leaf to go to, as it was when the walk entered it
+  std::optional<Entry> after;  // last entry visited
+
+  std::string text() const {
+    Row row{Value::integer(leaf), Value::string(last)};
+    if (after) row.insert(row.end(), {Value::string(after->column), Value::string(after->ctid)});
+    return "idx:" + sdk::encode_row(row);
+  }
+};
+
+std::optional<Place> parse_place(std::string_view text) {
+  if (text.substr(0, 4) != "idx:") return std::nullopt;
+  const Row row = sdk::decode_row(text.substr(4));
+  if (row.size() != 2 && row.size() != 4) sdk::detail::bad_cursor();
+  Place place{row[0].i64, row[1].text, std::nullopt};
+  if (row.size() == 4) place.after = Entry{row[2].text, row[3].text};
+  return place;
+}
+
+class IndexWalk final : public LeafWalk {
+ public:
+  IndexWalk(sdk::SqlSession& session, RangeRemover& remover, const PgDialect& dialect, std::int64_t table_oid, std::string column,
+            std::string type, Sql bound)
+      : LeafWalk(session, remover, dialect, table_oid), column_(std::move(column)), type_(std::move(type)), bound_(std::move(bound)) {}
+
+  std::vector<std::string> statements() const override {
+    if (leaves_.empty()) return {};
+    const Leaf& leaf = leaves_.front();
+    return {probe({0, "", Entry{}}, leaf, 1000).text(), remover_.remove_text(leaf, [&](Sql& out) { add_range(out, Entry{}, Entry{}, ""); })};
+  }
+
+  Deleted next(const Range& range) override {
+    std::optional<Place> known = parse_place(range.cursor);
+    if (!known) read_again();
+    Place place = known.value_or(Place{});
+    for (;;) {
+      const Leaf* leaf = leaf_from(place.leaf);
+      if (leaf == nullptr) return Deleted{0, 0, place.text(), true, 1};
+      try {
+        if (leaf->oid != place.leaf) {
+          const std::optional<std::string> last = last_value(*leaf);
+          if (!last) {
+            place = {leaf->oid + 1, "", std::nullopt};
+            if (leaf_from(place.leaf) == nullptr) return Deleted{0, 0, place.text(), true, 1};
+            continue;
+          }
+          place = {leaf->oid, *last, std::nullopt};
+        }
+        return chunk(*leaf, place, std::max<std::int64_t>(range.max_rows, 1));
+      } catch (const Error&) {
+        rethrow_vanished(*leaf);
+      }
+    }
+  }
+
+ private:
+  Deleted chunk(const Leaf& leaf, Place place, std::int64_t max_rows) {
+    for (std::int64_t rows = max_rows;; rows = std::max<std::int64_t>(rows / 2, 1)) {
+      const Rows found = session_.fetch(probe(place, leaf, rows));
+      std::optional<Entry> until;
+      if (!found.empty()) until = Entry{found[0].at(0).text, found[0].at(1).text};
+      const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.after, until, place.last); }, max_rows);
+      if (removed.too_many) {
+        if (rows > 1) continue;
+        throw Error(PK_SERIALIZATION, "rows came into the range being purged; the chunk was rolled back and can be tried again");
+      }
+      Deleted out{removed.rows, until ? rows : removed.rows, "", false, -1};
+      if (until) {
+        place.after = until;
+      } else {
+        place = {leaf.oid + 1, "", std::nullopt};
+        out.done = leaf_from(place.leaf) == nullptr;
+        if (out.done) out.share_done = 1;
+      }
+      out.cursor = place.text();
+      return out;
+    }
+  }
+
+  std::optional<std::string> last_value(const Leaf& leaf) {
+    const std::string text = "SELECT max(" + column_ + ")::text FROM " + remover_.target(leaf) + " WHERE " + bound_.text();
+    const Rows rows = session_.fetch(bound_.with_text(text));
+    if (rows.at(0).at(0).kind == PK_VALUE_NULL) return std::nullopt;
+    return rows[0][0].text;
+  }
+
+  // The entry that ends a chunk of so many rows, or no row when the range ends before.
+  Sql probe(const Place& place, const Leaf& leaf, std::int64_t rows) const {
+    Sql sql(dialect_);
+    // Named, because ORDER BY would take result columns of the same names for the row's own.
+    sql << "SELECT " << column_ << "::text AS value, ctid::text AS address FROM " << remover_.target(leaf) << " WHERE ";
+    add_range(sql, place.after, std::nullopt, place.last);
+    sql << " ORDER BY " << column_ << ", ctid" << dialect_.limit(1, rows - 1);
+    return sql;
+  }
+
+  // Behind `after`, up to `until` or else up to the value `last`. The plain bounds serve the index; the pairs place the cut
+  // between rows of equal value.
+  void add_range(Sql& out, const std::optional<Entry>& after, const std::optional<Entry>& until, const std::string& last) const {
+    out << column_ << " <= ";
+    out.bind(Value::string(until ? until->column : last)) << "::" << type_;
+    if (until) {
+      out << " AND (" << column_ << ", ctid) <= (";
+      add_entry(out, *until);
+    }
+    if (!after) return;
+    out << " AND " << column_ << " >= ";
+    out.bind(Value::string(after->column)) << "::" << type_ << " AND (" << column_ << ", ctid) > (";
+    add_entry(out, *after);
+  }
+
+  void add_entry(Sql& out, const Entry& entry) const {
+    out.bind(Value::string(entry.column)) << "::" << type_ << ", ";
+    out.bind(Value::string(entry.ctid)) << "::tid)";
+  }
+
+  std::string column_;
+  std::string type_;
+  Sql bound_;
+};
+
+}  // namespace
+
+std::unique_ptr<Walk> make_index_walk(sdk::SqlSession& session, RangeRemover& remover, const PgDialect& dialect, std::int64_t table_oid,
+                                      std::string column, std::string type, sdk::Sql bound) {
+  return std::make_unique<IndexWalk>(session, remover, dialect, table_oid, std::move(column), std::move(type), std::move(bound));
+}
+
+}  // namespace purgekit::postgresql

@@ -1,0 +1,91 @@
+/// \file line.hpp
+/// One session with the server: its connection, its transaction and its cancel handle. Everything libpqxx is behind this.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "compat.hpp"
+#include "purgekit/sdk/table.hpp"
+#include "purgekit/sdk/value.hpp"
+
+namespace purgekit::postgresql {
+
+/// Thread rule: calls are serial, but cancel() may come from any thread. A session lives in the process that opened it.
+class Line {
+ public:
+  Line() = default;
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+  ~Line() { close(); }
+
+  void open(const sdk::ConnectParams& params);
+  void close() noexcept;
+
+  /// The call under way ends with PK_CANCELLED, or the next attempt to connect where there is no connection yet.
+  void cancel() noexcept;
+
+  /// While one lives, cancel() has something to end. A cancel that comes too late for it is forgotten.
+  class Call {
+   public:
+    explicit Call(Line& line);
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    ~Call();
+
+   private:
+    Line& line_;
+  };
+
+  /// Run in the open transaction, or in one of its own. \throws Error
+  pqxx::result run(const std::string& text, const std::vector<sdk::Value>& params);
+
+  void begin();
+  /// \throws Error PK_IN_DOUBT when the connection went away after COMMIT was sent.
+  void commit();
+  void rollback();
+  /// Set the lock budget of the open transaction and mark the place to return to.
+  void start_range(std::uint32_t lock_wait_ms);
+  void undo_range();
+  void set_lock_wait(std::uint32_t lock_wait_ms);
+
+  int server_version() const { return server_version_; }
+  /// Process number the server gave at connect; a pooler in between gives another one than the session's own.
+  int announced_pid() const;
+  std::string host() const;
+
+ private:
+  void require_open();
+  void take_cancel();
+  pqxx::result send(const std::string& text, const std::vector<Param>* params);
+  [[noreturn]] void raise(std::int64_t elapsed_ms, bool committing);
+  std::string opening_text() const;
+
+  std::unique_ptr<pqxx::connection> connection_;
+  pid_t owner_ = 0;
+  int server_version_ = 0;
+  std::uint32_t lock_wait_ms_ = 1000;
+  std::uint32_t statement_timeout_ms_ = 0;
+  bool in_transaction_ = false;
+  bool failed_ = false;  // the server only takes ROLLBACK now
+
+  // Guards what cancel() reads: connection_ when it is replaced, and the three below.
+  std::mutex cancel_mutex_;
+  int calls_ = 0;
+  bool rolling_back_ = false;  // nobody wants to cancel that
+  std::atomic<bool> cancel_requested_{false};
+};
+
+/// A parameter in the server's text form. \throws Error for text with a NUL, which PostgreSQL can't hold.
+Param to_param(const sdk::Value& value);
+
+/// Numbers, booleans and bytes as such; everything else as the server's text.
+sdk::Rows to_rows(const pqxx::result& result);
+
+}  // namespace purgekit::postgresql

@@ -1,0 +1,195 @@
+// The heap in physical order, by row address (ctid).
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "purgekit/sdk/error.hpp"
+#include "walk.hpp"
+
+namespace purgekit::postgresql {
+namespace {
+
+using sdk::Deleted;
+using sdk::Error;
+using sdk::Range;
+using sdk::Rows;
+using sdk::Sql;
+using sdk::Value;
+
+constexpr int tid_range_scan_since = 140000;
+constexpr int sampled_pages = 16;
+
+/// A row address: in SQL it is written '(page,line)'.
+struct Address {
+  std::int64_t page = 0;
+  std::int64_t line = 0;
+  std::string text() const { return "(" + std::to_string(page) + "," + std::to_string(line) + ")"; }
+};
+
+struct Place {
+  std::int64_t leaf = 0;
+  Address at;
+  std::int64_t end_page = 0;  // of this leaf, as it was when the walk entered it
+
+  std::string text() const {
+    return "tid:" + std::to_string(leaf) + ":" + std::to_string(at.page) + ":" + std::to_string(at.line) + ":" + std::to_string(end_page);
+  }
+};
+
+std::optional<Place> parse_place(std::string_view text) {
+  if (text.substr(0, 4) != "tid:") return std::nullopt;
+  text.remove_prefix(4);
+  std::int64_t parts[4] = {};
+  for (std::int64_t& part : parts) {
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), part);
+    if (problem != std::errc() || part < 0) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (!text.empty() && text.front() == ':') text.remove_prefix(1);
+  }
+  if (!text.empty()) return std::nullopt;
+  return Place{parts[0], {parts[1], parts[2]}, parts[3]};
+}
+
+// Line of "(page,line)".
+std::int64_t line_of(std::string_view tid) {
+  const std::size_t comma = tid.find(',');
+  std::int64_t line = 0;
+  if (comma != std::string_view::npos) std::from_chars(tid.data() + comma + 1, tid.data() + tid.size(), line);
+  return line;
+}
+
+class TidWalk final : public LeafWalk {
+ public:
+  TidWalk(sdk::SqlSession& session, RangeRemover& remover, const PgDialect& dialect, std::int64_t table_oid)
+      : LeafWalk(session, remover, dialect, table_oid) {
+    for (const Leaf& leaf : leaves_) {
+      if (!leaf.is_heap()) {
+        throw Error(PK_NOT_SUPPORTED, "rows of " + leaf.name + " are not stored in a heap of this server, so they can't be walked by their address");
+      }
+    }
+    // MaxHeapTuplesPerPage of access/htup_details.h: a page header of 24 bytes, at least 24 bytes and a pointer of 4 for a row.
+    const sdk::Rows block = session_.query("SELECT pg_catalog.current_setting('block_size')::bigint", {});
+    lines_on_page_ = (block.at(0).at(0).i64 - 24) / 28;
+  }
+
+  std::vector<std::string> statements() const override {
+    if (leaves_.empty()) return {};
+    return {remover_.remove_text(leaves_.front(), [&](Sql& out) { add_range(out, {0, 0}, {1, 0}); })};
+  }
+
+  Deleted next(const Range& range) override {
+    const std::optional<Place> known = parse_place(range.cursor);
+    if (!known) read_again();
+    Place place = known.value_or(Place{});
+    for (int empty_pages = 0;;) {
+      const Leaf* leaf = leaf_from(place.leaf);
+      if (leaf == nullptr) return Deleted{0, 0, place.text(), true, 1};
+      if (leaf->oid != place.leaf) {
+        place = {leaf->oid, {}, std::max<std::int64_t>(pages_of(*leaf), 0)};
+        rows_per_page_ = 0;
+      }
+      if (place.at.page >= place.end_page) {
+        place = {leaf->oid + 1, {}, 0};
+        continue;
+      }
+      try {
+        Deleted out = chunk(*leaf, place, std::max<std::int64_t>(range.max_rows, 1));
+        // Pages without a visible row are no chunk worth a transaction, but a call must end.
+        if (out.rows_visited == 0 && place.at.page < place.end_page && ++empty_pages < 1000) continue;
+        out.done = place.at.page >= place.end_page && leaf_from(leaf->oid + 1) == nullptr;
+        out.share_done = out.done ? 1 : share(leaf->oid, place.at.page);
+        out.cursor = place.text();
+        return out;
+      } catch (const Error&) {
+        rethrow_vanished(*leaf);
+      }
+    }
+  }
+
+ private:
+  Deleted chunk(const Leaf& leaf, Place& place, std::int64_t max_rows) {
+    if (rows_per_page_ <= 0) rows_per_page_ = density(leaf, place.end_page);
+    while (place.at.line == 0) {
+      const auto pages = static_cast<std::int64_t>(std::floor(static_cast<double>(max_rows) / rows_per_page_));
+      if (pages < 1) break;
+      const std::int64_t last = std::min(place.at.page + pages, place.end_page);
+      const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.at, {last, 0}); }, max_rows);
+      if (removed.too_many) {
+        // A little above what was found, so that the ups and downs of the pages do not undo the next chunk too.
+        rows_per_page_ = 1.05 * static_cast<double>(removed.rows) / static_cast<double>(last - place.at.page);
+        continue;
+      }
+      const double visited = std::ceil(static_cast<double>(last - place.at.page) * rows_per_page_);
+      place.at = {last, 0};
+      return Deleted{removed.rows, std::clamp(static_cast<std::int64_t>(visited), removed.rows, max_rows), "", false, -1};
+    }
+    return lines(leaf, place, max_rows);
+  }
+
+  // A part of one page. Which rows it visits does not depend on the predicate, so that the engine can step over a row.
+  Deleted lines(const Leaf& leaf, Place& place, std::int64_t max_rows) {
+    const Address page_end{place.at.page + 1, 0};
+    Sql probe(dialect_);
+    // Named, because ORDER BY would take a result column of the same name for the row's own.
+    probe << "SELECT ctid::text AS address FROM " << remover_.target(leaf) << " WHERE ";
+    add_range(probe, place.at, page_end);
+    probe << " ORDER BY ctid" << dialect_.limit(max_rows);
+    const Rows rows = session_.fetch(probe);
+    const auto visited = static_cast<std::int64_t>(rows.size());
+    const Address end = visited < max_rows ? page_end : Address{place.at.page, line_of(rows.back().at(0).text) + 1};
+    std::int64_t deleted = 0;
+    if (visited > 0) {
+      const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.at, end); }, max_rows);
+      if (removed.too_many) throw Error(PK_SERIALIZATION, "rows came into the page being purged; the chunk was rolled back and can be tried again");
+      deleted = removed.rows;
+    }
+    place.at = end;
+    return Deleted{deleted, visited, "", false, -1};
+  }
+
+  // Live rows on a page, from the middle of the leaf; at least one, so that a chunk of a nearly empty heap stays short.
+  double density(const Leaf& leaf, std::int64_t end_page) {
+    double rows = leaf.rows_per_page;
+    if (dialect_.server_version() >= tid_range_scan_since) {
+      const std::int64_t from = std::max<std::int64_t>(0, (end_page - sampled_pages) / 2);
+      const std::int64_t until = std::min(end_page, from + sampled_pages);
+      Sql sample(dialect_);
+      sample << "SELECT count(*) FROM " << remover_.target(leaf) << " WHERE ";
+      add_range(sample, {from, 0}, {until, 0});
+      rows = static_cast<double>(session_.fetch(sample).at(0).at(0).i64) / static_cast<double>(std::max<std::int64_t>(until - from, 1));
+    }
+    return std::max(rows, 1.0);
+  }
+
+  // ctid from `from` on and before `until`.
+  void add_range(Sql& out, const Address& from, const Address& until) const {
+    if (dialect_.server_version() >= tid_range_scan_since) {
+      out << "ctid >= ";
+      out.bind(Value::string(from.text())) << "::tid AND ctid < ";
+      out.bind(Value::string(until.text())) << "::tid";
+      return;
+    }
+    // Older servers have no range scan by address: they are given every address there can be.
+    const std::int64_t last_page = until.line > 0 ? until.page : until.page - 1;
+    const std::int64_t last_line = until.line > 0 ? until.line - 1 : lines_on_page_;
+    out << "ctid = ANY(ARRAY(SELECT pg_catalog.format('(%s,%s)', p, l)::tid FROM pg_catalog.generate_series(";
+    out.bind(Value::integer(from.page)) << ", ";
+    out.bind(Value::integer(last_page)) << ") AS p, pg_catalog.generate_series(";
+    out.bind(Value::integer(std::max<std::int64_t>(from.line, 1))) << ", ";
+    out.bind(Value::integer(last_line)) << ") AS l))";
+  }
+
+  double rows_per_page_ = 0;  // of the leaf the walk is in
+  std::int64_t lines_on_page_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Walk> make_tid_walk(sdk::SqlSession& session, RangeRemover& remover, const PgDialect& dialect, std::int64_t table_oid) {
+  return std::make_unique<TidWalk>(session, remover, dialect, table_oid);
+}
+
+}  // namespace purgekit::postgresql

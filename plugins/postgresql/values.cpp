@@ -1,0 +1,109 @@
+// Values to and from the server's text form.
+#include <charconv>
+#include <string>
+#include <string_view>
+
+#include "line.hpp"
+#include "purgekit/sdk/time_text.hpp"
+
+namespace purgekit::postgresql {
+
+using sdk::Error;
+using sdk::Value;
+
+namespace {
+
+// From src/include/catalog/pg_type.dat; built-in types never change their numbers.
+enum TypeNumber : unsigned {
+  type_bool = 16,
+  type_bytea = 17,
+  type_int8 = 20,
+  type_int2 = 21,
+  type_int4 = 23,
+  type_oid = 26,
+  type_float4 = 700,
+  type_float8 = 701,
+  type_numeric = 1700
+};
+
+std::string real_text(double number) {
+  // Not printf and strtod: the process may have set a locale with a decimal comma.
+  char buffer[40];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, number).ptr;
+  return {buffer, end};
+}
+
+std::string hex_text(std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out = "\\x";
+  for (const char c : bytes) {
+    out += digits[static_cast<unsigned char>(c) >> 4];
+    out += digits[static_cast<unsigned char>(c) & 15];
+  }
+  return out;
+}
+
+int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+Value bytes_value(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 2; i + 1 < text.size(); i += 2) out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  return Value::bytes(std::move(out));
+}
+
+template <class Number>
+Number number_in(std::string_view text) {
+  Number number{};
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+Value to_value(unsigned type, const char* text) {
+  switch (type) {
+    case type_int2:
+    case type_int4:
+    case type_int8:
+    case type_oid: return Value::integer(number_in<std::int64_t>(text));
+    case type_float4:
+    case type_float8: return Value::real(number_in<double>(text));
+    case type_numeric: return Value::decimal(text);
+    case type_bool: return Value::boolean(text[0] == 't');
+    case type_bytea: return bytes_value(text);
+    default: return Value::string(text);
+  }
+}
+
+}  // namespace
+
+Param to_param(const Value& value) {
+  switch (value.kind) {
+    case PK_VALUE_NULL: return std::nullopt;
+    case PK_VALUE_INT:
+    case PK_VALUE_BOOL: return std::to_string(value.i64);
+    case PK_VALUE_UINT: return std::to_string(static_cast<std::uint64_t>(value.i64));
+    case PK_VALUE_REAL: return real_text(value.f64);
+    case PK_VALUE_INSTANT: return sdk::format_time(value.i64, 6) + "+00:00";
+    case PK_VALUE_WALL: return sdk::format_time(value.i64, 6);
+    case PK_VALUE_BYTES: return hex_text(value.text);
+    case PK_VALUE_DECIMAL:
+    case PK_VALUE_TEXT: break;
+  }
+  if (value.text.find('\0') != std::string::npos) {
+    throw Error(PK_INVALID_ARGUMENT, "a text value of the policy holds a NUL character, which no PostgreSQL text can hold");
+  }
+  return value.text;
+}
+
+sdk::Rows to_rows(const pqxx::result& result) {
+  sdk::Rows rows;
+  rows.reserve(static_cast<std::size_t>(result.size()));
+  for (const auto& from : result) {
+    sdk::Row row;
+    row.reserve(static_cast<std::size_t>(from.size()));
+    for (const auto& field : from) row.push_back(field.is_null() ? Value::null() : to_value(field.type(), field.c_str()));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace purgekit::postgresql

@@ -1,0 +1,105 @@
+/// \file connection.hpp
+/// The SQLite backend's connection: the SDK's plain-SQL way, with walks along the rowid and along an index.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bounds.hpp"
+#include "catalogue.hpp"
+#include "database.hpp"
+#include "dialect.hpp"
+#include "purgekit/sdk/sql_connection.hpp"
+#include "run_lock.hpp"
+
+namespace purgekit::sqlite {
+
+class SqliteConnection final : public sdk::SqlConnection {
+ public:
+  // connection.cpp
+  void connect(const sdk::ConnectParams& params) override;
+  void cancel() noexcept override { db_.cancel(); }
+  sdk::Server inspect() override;
+  std::vector<std::string> tables(const sdk::TableName&) override { return table_names(db_); }
+  void lock_run(const std::string& key) override;
+  void unlock_run(const std::string& key) override { run_locks_.release(key); }
+  sdk::Ledger ledger_find(const sdk::TableName& name) override;
+  void ledger_create() override;
+  sdk::Slot slot_lock(const std::string& key, std::uint32_t wait_ms) override;
+  void run_write(const sdk::RunRecord& run) override;
+  double replica_lag() override { return -1; }
+
+  // sampling.cpp
+  std::int64_t count(const sdk::Purge& purge) override;
+  std::int64_t estimate(const sdk::Purge& purge) override;
+  std::string sample_key(const sdk::Purge& purge) override;
+  std::vector<sdk::Value> sample_column(const sdk::Purge& purge, const std::string& column) override;
+
+  // propose.cpp
+  std::vector<sdk::Walk> propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
+
+  // walk.cpp
+  std::vector<std::string> prepare(const sdk::Purge& purge) override;
+  void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
+  sdk::Deleted delete_range(const sdk::Range& range) override;
+  std::int64_t delete_children(std::size_t index) override;
+
+ protected:
+  const sdk::Dialect& dialect() const override { return dialect_; }
+  std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.execute(text, params); }
+  sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.query(text, params); }
+  void begin_transaction() override { db_.begin_immediate(); }
+  void commit_transaction() override { db_.commit(); }
+  void rollback_transaction() override { db_.rollback(); }
+  void set_lock_wait(std::uint32_t wait_ms) override { db_.set_lock_wait(wait_ms); }
+
+  sdk::Table read_table(const sdk::TableName& name) override;
+  void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+  void write_delete(sdk::Sql& out, const std::function<void(sdk::Sql&)>& add_range) override;
+
+ private:
+  enum class Way { key, rowid, index };
+  struct IndexWalk {
+    std::string index;
+    std::string column;  // quoted
+    std::uint32_t column_kind = PK_COLUMN_OTHER;
+    std::optional<Bound> bound;
+  };
+  struct Rowids {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+  };
+
+  const Described& described(const sdk::Purge& purge);
+  std::string table_sql(const sdk::Purge& purge) const { return sdk::qualified(dialect_, purge.schema, purge.table); }
+  std::optional<Rowids> rowid_limits(const std::string& table, const std::string& rowid);
+
+  // propose.cpp
+  std::optional<sdk::Walk> index_proposal(const sdk::Purge& purge, const sdk::Index& index, const Bound& bound, std::int64_t rows_total);
+
+  // walk.cpp
+  sdk::Deleted delete_by_rowid(const sdk::Range& range);
+  sdk::Deleted delete_by_index(const sdk::Range& range);
+  sdk::Sql index_edge(bool last) const;
+  sdk::Sql rowid_delete();
+  sdk::Sql index_delete(bool includes_start);
+  sdk::Error explained(const sdk::Error& error) const;
+
+  SqliteDialect dialect_;
+  Database db_;
+  RunLocks run_locks_;
+  std::uint32_t lock_wait_ms_ = 1'000;
+  std::map<std::string, Described> described_;  // by exact name
+
+  // The purge that was prepared.
+  Way way_ = Way::key;
+  std::string rowid_;
+  std::string hint_;  // keeps the planner on the way that was chosen
+  IndexWalk index_walk_;
+  std::vector<std::string> foreign_keys_;  // that can refuse a delete
+  std::vector<std::string> triggers_;
+};
+
+}  // namespace purgekit::sqlite

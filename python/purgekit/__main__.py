@@ -1,0 +1,5 @@
+"""``python -m purgekit``."""
+
+from purgekit.cli import main
+
+main()

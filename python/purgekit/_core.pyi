@@ -1,0 +1,278 @@
+"""The native engine. Scripts use the names of ``purgekit``; this module is what those are made of.
+
+Durations are integer nanoseconds, instants are integer nanoseconds since 1970-01-01T00:00:00Z. Objects are immutable and
+may be shared between threads, except ``Connection``, whose calls are serial (``cancel`` may come from any thread).
+Every long call releases the GIL. What goes wrong raises the classes of ``purgekit.errors``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+__version__: str
+abi_version: str
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of ``"90s"``, ``"1d12h"``, ``"PT2H"``; PolicyError when it can't be read, is negative or absurd."""
+
+def format_duration(duration_ns: int) -> str:
+    """Shortest text that parse_duration reads back: ``"1d12h"``."""
+
+def parse_instant(text: str) -> int:
+    """Nanoseconds since the epoch of an ISO 8601 instant; without a zone it is UTC. PolicyError when unreadable."""
+
+def format_instant(instant_ns: int) -> str:
+    """``"2026-11-21T10:00:00.123456789Z"``, the fraction without trailing zeros."""
+
+@final
+class Predicate:
+    """A condition on rows. Compose with ``&``, ``|`` and ``~``; equal trees compare and hash equal; prints as text."""
+
+    @staticmethod
+    def compare(column: str, op: str, value: object) -> Predicate:
+        """``op`` is one of = != <> < <= > >=. Values: bool, int, float, str, bytes, Decimal, datetime, date."""
+    @staticmethod
+    def is_in(column: str, values: Sequence[object]) -> Predicate: ...
+    @staticmethod
+    def is_null(column: str) -> Predicate: ...
+    @staticmethod
+    def expired(
+        column: str,
+        unit: str,
+        *,
+        grace_ns: int | None = None,
+        purge_null: bool = False,
+        timezone: str = "UTC",
+        stored: str = "",
+    ) -> Predicate:
+        """``column + grace < now``. ``unit``: s, ms, us, ns, timestamp. ``grace_ns`` None: the policy's."""
+    @staticmethod
+    def created(
+        column: str,
+        unit: str,
+        *,
+        lifetime_ns: int | None = None,
+        lifetime_column: str = "",
+        lifetime_unit: str = "",
+        purge_never: bool = False,
+        grace_ns: int | None = None,
+        purge_null: bool = False,
+        timezone: str = "UTC",
+        stored: str = "",
+    ) -> Predicate:
+        """``column + lifetime + grace < now``; give ``lifetime_ns`` or ``lifetime_column`` with its unit."""
+    @staticmethod
+    def referenced_by(
+        table: str, on: Sequence[tuple[str, str, str]], where: Predicate | None = None
+    ) -> Predicate:
+        """A row of ``table`` exists with ``other_column op this_column`` for each triple, satisfying ``where``."""
+    @staticmethod
+    def keep_latest(n: int, per: Sequence[str], order_by: str) -> Predicate: ...
+    @staticmethod
+    def sql(text: str, parameters: Mapping[str, object]) -> Predicate: ...
+    @staticmethod
+    def all_of(predicates: Sequence[Predicate]) -> Predicate: ...
+    @staticmethod
+    def any_of(predicates: Sequence[Predicate]) -> Predicate: ...
+    @staticmethod
+    def from_json(text: str) -> Predicate: ...
+    def to_json(self) -> str: ...
+    def __and__(self, other: Predicate) -> Predicate: ...
+    def __or__(self, other: Predicate) -> Predicate: ...
+    def __invert__(self) -> Predicate: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Dependent:
+    """Rows of a child table that go with the parents of a chunk."""
+
+    def __init__(
+        self, table: str, on: Mapping[str, str], *, unless_referenced: bool = True, optional: bool = False
+    ) -> None:
+        """``on`` maps child column to parent column. ``unless_referenced``: keep a child while any row of the parent
+        table still has its values. ``optional``: skipped when the table does not exist."""
+    @property
+    def table(self) -> str: ...
+    @property
+    def on(self) -> dict[str, str]: ...
+    @property
+    def unless_referenced(self) -> bool: ...
+    @property
+    def optional(self) -> bool: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Policy:
+    """What may go from one table. Immutable, comparable, hashable; JSON both ways."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        table: str,
+        where: Predicate,
+        grace: str | int = "2h",
+        dependents: Sequence[Dependent] = (),
+        max_fraction: float | None = None,
+        optional: bool = False,
+    ) -> None:
+        """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def where(self) -> Predicate: ...
+    @property
+    def grace_ns(self) -> int: ...
+    @property
+    def dependents(self) -> list[Dependent]: ...
+    @property
+    def max_fraction(self) -> float | None: ...
+    @property
+    def optional(self) -> bool: ...
+    @property
+    def zones(self) -> list[str]:
+        """Time zones that the rules name, without UTC."""
+    @staticmethod
+    def from_json(text: str) -> Policy: ...
+    def to_json(self) -> str: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RunControl:
+    """Ends a run from another thread or a signal handler."""
+
+    def __init__(self) -> None: ...
+    def stop(self, reason: str = "stopped") -> None:
+        """End after the chunk in hand; ``reason`` becomes the report's ``stop_reason``."""
+    def cancel(self) -> None:
+        """Cancel the chunk in hand and roll it back."""
+    @property
+    def stopping(self) -> bool: ...
+
+@final
+class Plan:
+    """A frozen plan. ``to_json`` gives the contract's ``purgekit.plan/1``."""
+
+    def to_json(self) -> str: ...
+    @property
+    def policies(self) -> list[Policy]: ...
+
+@final
+class Connection:
+    def __init__(
+        self,
+        backend: str,
+        *,
+        scheme: str,
+        user: str = "",
+        password: str = "",
+        host: str = "",
+        port: int = 0,
+        database: str = "",
+        options: Sequence[tuple[str, str]] = (),
+        connect_timeout_ms: int = 10_000,
+        lock_wait_ms: int = 1_000,
+        statement_timeout_ms: int = 0,
+    ) -> None: ...
+    @property
+    def backend(self) -> str: ...
+    def server(self) -> dict[str, Any]:
+        """product, version, clock_utc_ns, read_only, tls, tls_verified, loopback, database, identity, warnings."""
+    def plan(
+        self,
+        policies: Sequence[Policy],
+        *,
+        now_ns: int | None = None,
+        exact: bool = False,
+        count_budget_ms: int = 2_000,
+        accept_clock: bool = False,
+        max_fraction: float | None = None,
+        chunk_rows: int = 1_000,
+        zones: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+    ) -> Plan:
+        """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
+        ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns."""
+    def run(
+        self,
+        plan: Plan,
+        *,
+        run_id: str,
+        ledger: str = "purgekit_ledger",
+        control: RunControl | None = None,
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+        chunk_ms: int = 100,
+        pace: str = "gentle",
+        max_rows: int | None = None,
+        max_rows_per_s: float | None = None,
+        deadline_s: float | None = None,
+        max_replica_lag_s: float | None = None,
+        lock_wait_ms: int = 1_000,
+        stop_file: str = "",
+        max_fraction: float | None = None,
+        accept_clock: bool = False,
+        policy_hashes: Sequence[str] = (),
+    ) -> str:
+        """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome: a failure part-way is a report
+        with status "failed" and ``error``. Raises only when nothing was changed (a refusal: exit code 2).
+        ``deadline_s``: seconds from now after which no chunk is begun. ``ledger``: "[SCHEMA.]NAME" or "none".
+        ``on_progress`` is called at most once a chunk with the keys policy, table, pass, rows_deleted (policy's own table),
+        rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s,
+        waiting (reason or "")."""
+    def history(self, ledger: str = "purgekit_ledger") -> str:
+        """``purgekit.history/1`` from the database's own ledger, as JSON."""
+    def cancel(self) -> None: ...
+    def close(self) -> None: ...
+
+@final
+class Session:
+    """One connection's bare verbs (``cpp/include/purgekit/abi.h``), for conformance suites and backend authors."""
+
+    def __init__(self, backend: str, **connect: Any) -> None: ...
+    def inspect(self) -> dict[str, Any]: ...
+    def describe(self, table: str) -> dict[str, Any]: ...
+    def tables(self, table: str) -> list[str]: ...
+    def count(self, policy: Policy, now_ns: int) -> int: ...
+    def propose(self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1) -> list[dict[str, Any]]: ...
+    def prepare(self, policy: Policy, now_ns: int, walk: str) -> list[str]: ...
+    def lock_run(self, key: str) -> None: ...
+    def unlock_run(self, key: str) -> None: ...
+    def ledger_find(self, name: str) -> dict[str, Any]: ...
+    def ledger_create(self) -> None: ...
+    def slot_lock(self, key: str, wait_ms: int) -> dict[str, Any]: ...
+    def slot_write(self, slot: Mapping[str, Any]) -> None: ...
+    def begin(self, key: str = "", epoch: int = 0, seq: int = 0) -> None: ...
+    def delete_range(self, cursor: str, max_rows: int, lock_wait_ms: int = 1_000) -> dict[str, Any]: ...
+    def delete_children(self, index: int) -> int: ...
+    def checkpoint(self, slot: Mapping[str, Any]) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def cancel(self) -> None: ...
+    def close(self) -> None: ...
+
+def load_backend(path: str) -> str:
+    """Load a plugin from an explicit path and register it; its name. PurgekitError with the reason when refused."""
+
+def register_python_backend(backend: object) -> None:
+    """Make a ``purgekit.Backend`` known under its name and schemes."""
+
+def find_backends(directories: Sequence[tuple[str, str]]) -> None:
+    """Look for plugins in (source, directory) pairs, once each; failures are kept for ``backends``."""
+
+def backends() -> list[dict[str, Any]]:
+    """name, version, abi, source, schemes, status ("ok" or why it was refused) of all found so far."""
+
+def backend_for(scheme: str) -> str:
+    """Name of the backend that serves a URL scheme; PurgekitError listing what was tried and the nearest scheme."""
+
+def set_log_level(level: str) -> None:
+    """spdlog levels: trace, debug, info, warning, error, critical, off."""
+
+def set_log_sink(sink: Callable[[str, str], object] | None) -> None:
+    """``sink(level, message)`` gets every record at or above the level, from any thread."""
+
+def log_to_stderr(on: bool) -> None: ...
+

@@ -1,0 +1,72 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from purgekit.errors import PolicyError
+from purgekit.text import printable
+
+LIMITS = "Limits"
+SAFETY = "Safety"
+
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="Database, such as postgresql://user@host/db or sqlite:///file.db.")
+]
+PolicyNames = Annotated[
+    list[str],
+    typer.Argument(metavar="POLICY", help="pack/name, pack, file.toml, file.toml#name or file.py:variable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Params = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
+    typer.Option("--param", metavar="KEY=VALUE", help="A pack's parameter, such as lifetime=30d. May be repeated."),
+]
+PasswordFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="PATH", help="Its first line is the password. Else PURGEKIT_PASSWORD, ~/.pgpass, ~/.my.cnf."),
+]
+Now = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="INSTANT", help="ISO instant (UTC) instead of the database's clock. Only plan may look ahead."
+    ),
+]
+Exact = Annotated[bool, typer.Option("--exact", help="Count to the end, however long it takes.")]
+AcceptClock = Annotated[
+    bool,
+    typer.Option("--accept-clock", help="Times outside the years 1990 to 2200 are right.", rich_help_panel=SAFETY),
+]
+MaxFraction = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        metavar="SHARE",
+        help="Refuse when more than this share of a table may go (default 0.98, or the policy's; 1 allows all).",
+        rich_help_panel=SAFETY,
+    ),
+]
+Ledger = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Table that makes runs resumable: [SCHEMA.]NAME, or none.",
+        rich_help_panel=SAFETY,
+    ),
+]
+
+
+def parse_params(params: Sequence[str] | None) -> dict[str, str]:
+    """``["key=value", …]`` as a dict."""
+    values: dict[str, str] = {}
+    for text in params or ():
+        key, mark, value = text.partition("=")
+        if not mark or not key.strip():
+            raise PolicyError(f"--param {printable(text)} must be KEY=VALUE, such as lifetime=30d")
+        if key.strip() in values:
+            raise PolicyError(f"--param {printable(key.strip())} is given twice")
+        values[key.strip()] = value.strip()
+    return values

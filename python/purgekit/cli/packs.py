@@ -1,0 +1,84 @@
+"""``purgekit packs``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+
+from purgekit.cli import options
+from purgekit.cli.output import console, fields, print_json, table
+
+
+def packs(
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
+        typer.Argument(metavar="NAME", help="Show this pack's policies."),
+    ] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Tell how each differs from the vendor's procedure.")] = False,
+    json: options.AsJson = False,
+) -> None:
+    """List policy packs; with NAME, a pack's policies with table, rule, grace and parameters.
+
+    Example: [bold]purgekit packs wso2-is --notes[/bold]
+    """
+    from purgekit.packs import find_pack, pack_names
+
+    chosen = [find_pack(name)] if name else [find_pack(known) for known in pack_names()]
+    documents = [_document(pack) for pack in chosen]
+    if json:
+        print_json({"schema": "purgekit.packs/1", "packs": documents})
+    elif name or notes:
+        for document in documents:
+            _show(document, notes)
+    else:
+        rows = [(d["pack"], d["title"], ", ".join(p["policy"] for p in d["policies"])) for d in documents]
+        console().print(table(None, (("pack", "left"), ("for", "left"), ("policies", "left")), rows))
+
+
+def _document(pack: Any) -> dict[str, Any]:
+    from purgekit._core import format_duration
+
+    policies = []
+    for entry in pack.policies:
+        policy = entry.with_values({}).policy
+        policies.append(
+            {
+                "policy": f"{pack.name}/{entry.name}",
+                "table": policy.table,
+                "summary": entry.summary,
+                "rule": str(policy.where),
+                "grace": format_duration(policy.grace_ns),
+                "dependents": [child.table for child in policy.dependents],
+                "parameters": [
+                    {"name": p.name, "default": p.default, "help": p.help, "choices": list(p.choices)}
+                    for p in entry.parameters
+                ],
+                "note": entry.note,
+            }
+        )
+    return {"pack": pack.name, "title": pack.title, "policies": policies}
+
+
+def _show(document: dict[str, Any], notes: bool) -> None:
+    from rich.text import Text
+
+    out = console()
+    out.print(Text.assemble((document["pack"], "bold"), f"  {document['title']}"))
+    for policy in document["policies"]:
+        out.print()
+        out.print(Text(policy["policy"], style="bold cyan"))
+        pairs = [
+            ("", policy["summary"]),
+            ("table", policy["table"]),
+            ("rule", policy["rule"]),
+            ("grace", policy["grace"]),
+        ]
+        if policy["dependents"]:
+            pairs.append(("with it", ", ".join(policy["dependents"])))
+        for parameter in policy["parameters"]:
+            choices = f" ({' or '.join(parameter['choices'])})" if parameter["choices"] else ""
+            pairs.append(("--param", f"{parameter['name']}={parameter['default']}{choices}: {parameter['help']}"))
+        if notes:
+            pairs.append(("note", policy["note"]))
+        out.print(fields(pairs))

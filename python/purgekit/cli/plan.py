@@ -1,0 +1,35 @@
+"""``purgekit plan``."""
+
+from __future__ import annotations
+
+from purgekit.cli import options
+from purgekit.cli.output import print_json
+
+
+def plan(
+    url: options.Url,
+    policy: options.PolicyNames,
+    param: options.Params = None,
+    exact: options.Exact = False,
+    now: options.Now = None,
+    max_fraction: options.MaxFraction = None,
+    password_file: options.PasswordFile = None,
+    json: options.AsJson = False,
+) -> None:
+    """Show what would be purged and how. Changes nothing.
+
+    Example: [bold]purgekit plan postgresql://iam@db/identity wso2-is/sessions --param lifetime=30d[/bold]
+    """
+    from purgekit.cli.planview import show_plan
+    from purgekit.database import connect
+    from purgekit.logs import log_to_terminal
+    from purgekit.policies import load_all
+
+    log_to_terminal()
+    policies = load_all(policy, options.parse_params(param))
+    with connect(url, password_file=password_file) as db:
+        made = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction)
+    if json:
+        print_json(made.to_dict())
+    else:
+        show_plan(made)

@@ -1,0 +1,65 @@
+"""A run's report on a terminal."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from purgekit.cli.output import console, count, duration, table
+from purgekit.report import Report
+from purgekit.text import printable
+
+COLUMNS = (
+    ("policy", "left"),
+    ("table", "left"),
+    ("deleted", "right"),
+    ("left", "right"),
+    ("chunks", "right"),
+    ("chunk ms p50 / p99 / max", "right"),
+    ("rows/s", "right"),
+    ("time", "right"),
+)
+STYLES = {"completed": "bold green", "stopped": "bold yellow", "failed": "bold red"}
+
+
+def show_report(report: Report) -> None:
+    """Print a report: a line for each policy, dependents below it, then what was blocked."""
+    out = console()
+    rows: list[tuple[object, ...]] = []
+    for entry in report.policies:
+        ms = entry["chunk_ms"]
+        times = f"{ms['p50']:.0f} / {ms['p99']:.0f} / {ms['max']:.0f}" if entry["chunks"] else "-"
+        rows.append(
+            (
+                entry["policy"],
+                entry["table"],
+                count(entry["rows_deleted"]),
+                count(entry["rows_left"]),
+                count(entry["chunks"]),
+                times,
+                f"{entry['rows_per_s']:,.0f}",
+                duration(entry["elapsed_s"]),
+            )
+        )
+        for child in entry["tables"]:
+            if child["table"] != entry["table"]:
+                rows.append(("", f"  {child['table']}", count(child["rows_deleted"]), "", "", "", "", ""))
+    out.print(table(None, COLUMNS, rows))
+    for entry in report.policies:
+        for blocked in entry["blocked"]:
+            out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
+    why = f" by {report.stop_reason}" if report.status == "stopped" else ""
+    out.print()
+    out.print(
+        Text.assemble(
+            (f"{report.status}{printable(why)}", STYLES.get(report.status, "bold")),
+            f": {report.rows_deleted:,} rows deleted in {duration(report.elapsed_s)}  ",
+            (f"run {printable(report.run_id)}", "dim"),
+            (f", continues {printable(report.continues)}" if report.continues else "", "dim"),
+        )
+    )
+
+
+def _blocked(entry: dict[str, object]) -> str:
+    by = f" ({entry['constraint']})" if entry.get("constraint") else ""
+    sample = f", for example {entry['sample_key']}" if entry.get("sample_key") else ""
+    return printable(f"{entry['rows']} rows of {entry['table']}: {entry['reason']}{by}{sample}")

@@ -1,0 +1,178 @@
+"""``purgekit run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from purgekit._core import RunControl
+from purgekit.cli import options
+from purgekit.cli.output import console, print_json, say
+from purgekit.errors import PurgeFailed, PurgeRefused
+from purgekit.limits import Limits
+from purgekit.report import Plan, Report
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(
+    url: options.Url,
+    policy: options.PolicyNames,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    param: options.Params = None,
+    pace: Annotated[
+        str,
+        typer.Option(
+            metavar="gentle|fast", help="gentle yields to pressure on the database.", rich_help_panel=options.LIMITS
+        ),
+    ] = "gentle",
+    chunk_ms: Annotated[
+        int, typer.Option(help="Target time of one transaction.", rich_help_panel=options.LIMITS)
+    ] = 100,
+    workers: Annotated[
+        int, typer.Option(help="Connections to work with; 1 for now.", rich_help_panel=options.LIMITS)
+    ] = 1,
+    max_rows: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
+        typer.Option(
+            help="Stop before more rows than this are deleted, all tables counted.", rich_help_panel=options.LIMITS
+        ),
+    ] = None,
+    max_rows_per_s: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Rows per second over the run.", rich_help_panel=options.LIMITS),
+    ] = None,
+    max_run_s: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Stop after this time.", rich_help_panel=options.LIMITS),
+    ] = None,
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="HH:MM",
+            help='Stop at this time of day; "06:00 Europe/Berlin" names a zone.',
+            rich_help_panel=options.LIMITS,
+        ),
+    ] = None,
+    window: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="HH:MM-HH:MM", help="Work only then; may cross midnight.", rich_help_panel=options.LIMITS),
+    ] = None,
+    max_replica_lag_s: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Wait while a replica is further behind.", rich_help_panel=options.LIMITS),
+    ] = None,
+    lock_wait_ms: Annotated[
+        int, typer.Option(help="Longest wait for a locked row.", rich_help_panel=options.LIMITS)
+    ] = 1_000,
+    stop_file: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Stop when this file is there.", rich_help_panel=options.LIMITS),
+    ] = None,
+    max_fraction: options.MaxFraction = None,
+    ledger: options.Ledger = "purgekit_ledger",
+    now: options.Now = None,
+    exact: options.Exact = False,
+    accept_clock: options.AcceptClock = False,
+    password_file: options.PasswordFile = None,
+    json: options.AsJson = False,
+) -> int:
+    """Purge. On a terminal it shows the plan first and asks; elsewhere it wants --yes.
+
+    Ctrl-C ends after the chunk in hand, a second one rolls that chunk back. What is done stays done; the same command
+    goes on. Exit codes: 0 done, 1 failed part-way, 2 refused and nothing changed, 3 stopped early, 4 done but some rows
+    could not go.
+
+    Example: [bold]purgekit run postgresql://iam@db/identity wso2-is/sessions --window 22:00-05:00 --yes[/bold]
+    """
+    from purgekit.cli.progress import Watcher
+    from purgekit.cli.reportview import show_report
+    from purgekit.database import connect
+    from purgekit.logs import log_to_terminal
+    from purgekit.policies import load_all
+    from purgekit.signals import stop_on_signals
+
+    log_to_terminal()
+    limits = Limits(
+        chunk_ms=chunk_ms,
+        max_rows=max_rows,
+        max_rows_per_s=max_rows_per_s,
+        max_run_s=max_run_s,
+        until=until,
+        window=window,
+        max_replica_lag_s=max_replica_lag_s,
+        lock_wait_ms=lock_wait_ms,
+        stop_file=stop_file,
+        max_fraction=max_fraction,
+        pace=pace,
+        workers=workers,
+    )
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
+    if not yes and not can_ask:
+        raise PurgeRefused(
+            "run deletes rows and there is no terminal to ask on; add --yes, or look first with plan",
+            code="not_confirmed",
+        )
+    policies = load_all(policy, options.parse_params(param))
+    with connect(url, password_file=password_file, lock_wait_ms=lock_wait_ms) as db:
+        plan = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction, accept_clock=accept_clock)
+        if not yes:
+            _ask(plan)
+        else:
+            _warn(plan)
+        control = RunControl()
+        with (
+            stop_on_signals(control, STOP_SIGNALS, _tell_stopping),
+            Watcher(sys.stderr.isatty()) as watcher,
+        ):
+            try:
+                report = db.run(
+                    plan,
+                    limits=limits,
+                    on_progress=watcher.update,
+                    ledger=ledger,
+                    control=control,
+                    accept_clock=accept_clock,
+                )
+            except PurgeFailed as failure:
+                if failure.report is None:
+                    raise
+                report = failure.report
+    if json:
+        print_json(report.to_dict())
+    else:
+        show_report(report)
+    _tell_outcome(report)
+    return report.exit_code
+
+
+def _ask(plan: Plan) -> None:
+    from purgekit.cli.planview import show_plan
+
+    show_plan(plan, console(stderr=True))
+    about = "" if plan.exact else "about "
+    if not typer.confirm(f"\nDelete {about}{plan.rows_purgeable:,} rows?", err=True):
+        raise PurgeRefused("not confirmed; nothing was changed", code="not_confirmed")
+
+
+def _tell_stopping() -> None:
+    say("purgekit: ending after the chunk in hand; once more rolls it back")
+
+
+def _warn(plan: Plan) -> None:
+    for entry in plan.policies:
+        for warning in entry["warnings"]:
+            say(f"purgekit: warning: {entry['policy']}: {warning['message']}")
+
+
+def _tell_outcome(report: Report) -> None:
+    if report.status == "failed":
+        error = report.error or {}
+        say(f"purgekit: {error.get('message', 'failed part-way')}; what was done is committed, run again to go on")
+    elif report.status == "stopped":
+        say(f"purgekit: stopped by {report.stop_reason} after {report.rows_deleted:,} rows; run again to go on")
+    elif report.exit_code == 4:
+        say("purgekit: done, but some purgeable rows could not go; the report lists what blocks them")

@@ -1,0 +1,281 @@
+"""``connect`` and what can be done with a connection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any
+
+from purgekit import _core
+from purgekit.errors import PolicyError, PurgeFailed
+from purgekit.limits import Limits
+from purgekit.logs import bridge_logs
+from purgekit.packs import advice_for
+from purgekit.plugins import find_backends
+from purgekit.report import Json, Plan, Report
+from purgekit.signals import stop_on_ctrl_c
+from purgekit.state import RunStore, new_run_id
+from purgekit.text import printable
+from purgekit.url import Target, find_password, parse_url
+from purgekit.zones import steps_by_zone
+
+_log = logging.getLogger("purgekit")
+
+DEFAULT_LEDGER = "purgekit_ledger"
+Policies = _core.Policy | Sequence[_core.Policy]
+Progress = Callable[[dict[str, Any]], object]
+
+
+def connect(
+    url: str,
+    *,
+    password: str | None = None,
+    password_file: str | os.PathLike[str] | None = None,
+    connect_timeout_s: float = 10.0,
+    lock_wait_ms: int = 1_000,
+) -> Database:
+    """Open a database to plan and purge in.
+
+    Args:
+        url: ``postgresql://user@host/db``, ``mysql://…``, ``mariadb://…``, ``sqlite:///file.db``.
+        password: used when the URL has none.
+        password_file: its first line is the password, if there is none yet; then comes ``PURGEKIT_PASSWORD``.
+        connect_timeout_s: longest wait for the server.
+        lock_wait_ms: longest wait for a lock while planning.
+
+    Raises:
+        ConnectionFailed: naming what is wrong, never with the password.
+    """
+    return Database(
+        parse_url(url),
+        password=password,
+        password_file=password_file,
+        connect_timeout_s=connect_timeout_s,
+        lock_wait_ms=lock_wait_ms,
+    )
+
+
+class Database:
+    """A connection to one database. Use as a context manager. One call at a time; ``cancel`` from any thread."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        password: str | None,
+        password_file: str | os.PathLike[str] | None,
+        connect_timeout_s: float,
+        lock_wait_ms: int,
+    ) -> None:
+        bridge_logs()
+        find_backends()
+        self._target = target
+        self._connection = _core.Connection(
+            _core.backend_for(target.scheme),
+            scheme=target.scheme,
+            user=target.user,
+            password=find_password(target, password, password_file),
+            host=target.host,
+            port=target.port,
+            database=target.database,
+            options=target.options,
+            connect_timeout_ms=int(connect_timeout_s * 1_000),
+            lock_wait_ms=lock_wait_ms,
+        )
+
+    def plan(
+        self,
+        policies: Policies,
+        *,
+        now: str | datetime | None = None,
+        exact: bool = False,
+        max_fraction: float | None = None,
+        accept_clock: bool = False,
+    ) -> Plan:
+        """Find out what would be purged and how. Changes nothing.
+
+        Args:
+            policies: one policy or several.
+            now: instead of the database's clock: an ISO instant (UTC without a zone) or a datetime. May lie ahead.
+            exact: count to the end, however long that takes.
+            max_fraction: warn when a larger share of a table is purgeable (``run`` refuses).
+            accept_clock: do not complain about implausible times.
+        """
+        listed = _listed(policies)
+        options: Json = {
+            "now_ns": _now_ns(now),
+            "exact": exact,
+            "max_fraction": max_fraction,
+            "accept_clock": accept_clock,
+            "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
+        }
+        native = self._connection.plan(listed, **options)
+        return Plan(native, [self._advice(policy, options) for policy in listed])
+
+    def run(
+        self,
+        plan: Plan | Policies,
+        *,
+        limits: Limits | None = None,
+        on_progress: Progress | None = None,
+        ledger: str = DEFAULT_LEDGER,
+        control: _core.RunControl | None = None,
+        accept_clock: bool = False,
+    ) -> Report:
+        """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
+
+        Ctrl-C ends the run after the chunk in hand, a second one cancels that chunk and rolls it back.
+
+        Args:
+            plan: from ``plan``, or policies.
+            limits: how far and how hard it may go.
+            on_progress: called with a dict at most once a chunk, from another thread.
+            ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
+            control: to stop or cancel it from elsewhere.
+            accept_clock: go on although a sampled time column looks implausible in its unit.
+
+        Returns:
+            The report of a completed or stopped run.
+
+        Raises:
+            PurgekitError: nothing was changed.
+            PurgeFailed: it failed part-way; ``report`` of the error tells what was done.
+        """
+        limits = limits or Limits()
+        control = control or _core.RunControl()
+        if not isinstance(plan, Plan):
+            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock)
+        run_id = new_run_id()
+        started = datetime.now(timezone.utc)
+        end = limits.stops_at(started)
+        options: Json = {
+            "run_id": run_id,
+            "ledger": ledger,
+            "control": control,
+            "on_progress": on_progress,
+            "chunk_ms": limits.chunk_ms,
+            "pace": limits.pace,
+            "max_rows": limits.max_rows,
+            "max_rows_per_s": limits.max_rows_per_s,
+            "deadline_s": (end[0] - started).total_seconds() if end else None,
+            "max_replica_lag_s": limits.max_replica_lag_s,
+            "lock_wait_ms": limits.lock_wait_ms,
+            "stop_file": limits.stop_file or "",
+            "max_fraction": limits.max_fraction,
+            "accept_clock": accept_clock,
+            "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
+        }
+        document = self._recorded_run(plan, options)
+        if end:
+            _name_deadline(document, end[1])
+        RunStore().end(run_id, document)
+        return _finished(Report(document))
+
+    def history(self, ledger: str = DEFAULT_LEDGER) -> list[Json]:
+        """The runs that the database's own ledger knows, the newest first."""
+        runs: list[Json] = json.loads(self._connection.history(ledger))["runs"]
+        return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
+
+    def server(self) -> Json:
+        """Product, version, clock, TLS and settings that hurt."""
+        return self._connection.server()
+
+    def cancel(self) -> None:
+        """End the call under way, from any thread. A chunk in hand is rolled back."""
+        self._connection.cancel()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._connection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Database {self._target}>"
+
+    def _recorded_run(self, plan: Plan, options: Json) -> Json:
+        store, run_id = RunStore(), options["run_id"]
+        store.begin(run_id, str(self._target), [entry["policy"] for entry in plan.policies])
+        try:
+            with stop_on_ctrl_c(options["control"]):
+                text = self._connection.run(plan.native, **options)
+        except BaseException:
+            store.refused(run_id)
+            raise
+        document: Json = json.loads(text)
+        return document
+
+    def _advice(self, policy: _core.Policy, options: Json) -> list[Json]:
+        """Warnings that the policy's pack has about part of the purgeable rows, counted by a plan of their own."""
+        warnings = []
+        for advice in advice_for(policy):
+            part = _core.Policy(
+                policy.name,
+                table=policy.table,
+                where=policy.where & advice.where,
+                grace=policy.grace_ns,
+                max_fraction=1.0,
+            )
+            try:
+                entry = Plan(self._connection.plan([part], **options)).policies[0]
+            except PolicyError as error:  # an older schema without the column that the advice is about
+                _log.info("advice %s left out: %s", advice.code, printable(error))
+                continue
+            if entry["rows_purgeable"]:
+                rows = f"{'' if entry['exact'] else 'about '}{entry['rows_purgeable']:,}"
+                warnings.append({"code": advice.code, "message": advice.message.format(rows=rows)})
+        return warnings
+
+
+def _listed(policies: Policies) -> list[_core.Policy]:
+    listed = [policies] if isinstance(policies, _core.Policy) else list(policies)
+    if not listed:
+        raise PolicyError("no policy given")
+    for policy in listed:
+        if not isinstance(policy, _core.Policy):
+            raise PolicyError(
+                f"a policy is needed, not {type(policy).__name__}; pk.load_policies reads files and packs"
+            )
+    return listed
+
+
+def _now_ns(now: str | datetime | None) -> int | None:
+    if isinstance(now, datetime):
+        now = now.isoformat()
+    return None if now is None else _core.parse_instant(now)
+
+
+def _policy_hash(policy: _core.Policy) -> str:
+    return hashlib.sha256(policy.to_json().encode()).hexdigest()
+
+
+def _name_deadline(document: Json, limit: str) -> None:
+    """The engine knows one deadline; people know which of their limits it came from."""
+    for part in (document, *document["policies"]):
+        if part.get("stop_reason") == "deadline":
+            part["stop_reason"] = limit
+
+
+def _finished(report: Report) -> Report:
+    if report.status != "failed":
+        return report
+    error = report.error or {}
+    failure = PurgeFailed(
+        str(error.get("message") or "the run failed part-way; what was done is committed, run again to go on"),
+        code=str(error.get("code") or ""),
+        table=error.get("table"),
+        policy=error.get("policy"),
+    )
+    failure.report = report
+    raise failure

@@ -1,0 +1,160 @@
+"""How far and how hard a run may go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone, tzinfo
+
+from purgekit.errors import PurgeRefused
+from purgekit.text import did_you_mean, printable
+
+PACES = ("gentle", "fast")
+CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run. The defaults stop at nothing but yield to the database.
+
+    Attributes:
+        chunk_ms: target time of one transaction.
+        max_rows: rows of all tables together; never exceeded.
+        max_rows_per_s: averaged over the run.
+        max_run_s: no chunk is begun later than this.
+        until: ``"HH:MM"``, client's local time, or ``"HH:MM Zone"``: no chunk is begun after it.
+        window: ``"HH:MM-HH:MM"``, may cross midnight, with a zone as in ``until``; outside it nothing is done.
+        max_replica_lag_s: wait while a replica is further behind.
+        lock_wait_ms: longest wait for a locked row.
+        stop_file: the run ends when this file is there.
+        max_fraction: refuse when a larger share of a table is purgeable; None: the policy's, else 0.98.
+        pace: ``"gentle"`` yields to measured pressure; ``"fast"`` never pauses on its own account.
+        workers: connections to work with; this version offers 1.
+    """
+
+    chunk_ms: int = 100
+    max_rows: int | None = None
+    max_rows_per_s: float | None = None
+    max_run_s: float | None = None
+    until: str | None = None
+    window: str | None = None
+    max_replica_lag_s: float | None = None
+    lock_wait_ms: int = 1_000
+    stop_file: str | None = None
+    max_fraction: float | None = None
+    pace: str = "gentle"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("chunk_ms", "max_rows", "max_rows_per_s", "max_run_s"):
+            _check(name, getattr(self, name), above=0)
+        for name in ("max_replica_lag_s", "lock_wait_ms"):
+            _check(name, getattr(self, name), least=0)
+        _check("max_fraction", self.max_fraction, above=0, most=1)
+        if self.pace not in PACES:
+            raise _refusal(f"pace must be gentle or fast, not '{printable(self.pace)}'{did_you_mean(self.pace, PACES)}")
+        if self.workers != 1:
+            raise _refusal(f"workers={self.workers} is not offered by this version of purgekit; use 1")
+        if self.until is not None:
+            _clock_and_zone("until", self.until, 1)
+        if self.window is not None:
+            _window(self.window)
+
+    def stops_at(self, now: datetime) -> tuple[datetime, str] | None:
+        """When the run must begin no further chunk, and which limit says so. ``now`` is aware.
+
+        The instant is ``now`` itself when the window is closed.
+        """
+        ends: list[tuple[datetime, str]] = []
+        if self.max_run_s is not None:
+            ends.append((now + timedelta(seconds=self.max_run_s), "max_run_s"))
+        if self.until is not None:
+            (clock,), zone = _clock_and_zone("until", self.until, 1)
+            ends.append((_next(clock, now, zone), "until"))
+        if self.window is not None:
+            (opens, closes), zone = _window(self.window)
+            ends.append((_next(closes, now, zone) if _is_open(opens, closes, now, zone) else now, "window"))
+        return min(ends, default=None)
+
+
+def _refusal(message: str) -> PurgeRefused:
+    return PurgeRefused(message, code="limit")
+
+
+def _check(
+    name: str, value: float | None, above: float | None = None, least: float | None = None, most: float | None = None
+) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    if (
+        is_number
+        and (above is None or value > above)
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+    ):
+        return
+    bound = f"more than {above}" if above is not None else f"{least} or more"
+    raise _refusal(f"{name} must be {bound}{f' and at most {most}' if most is not None else ''}, not {value}")
+
+
+def _window(text: str) -> tuple[list[time], tzinfo | None]:
+    clocks, zone = _clock_and_zone("window", text, 2)
+    if clocks[0] == clocks[1]:
+        raise _refusal(f"window '{printable(text)}' is never open; leave it out to run at any time")
+    return clocks, zone
+
+
+def _clock_and_zone(name: str, text: str, count: int) -> tuple[list[time], tzinfo | None]:
+    clock_text, _, zone_name = text.strip().partition(" ")
+    clocks = [_clock(part) for part in clock_text.split("-")]
+    if len(clocks) != count or None in clocks:
+        form = "HH:MM-HH:MM" if count == 2 else "HH:MM"
+        raise _refusal(f"{name} must be {form}, with a time zone behind it if need be, not '{printable(text)}'")
+    return [clock for clock in clocks if clock is not None], _zone(zone_name.strip())
+
+
+def _clock(text: str) -> time | None:
+    found = CLOCK.fullmatch(text)
+    if found is None or (found[1] == "24" and found[2] != "00"):
+        return None
+    return time(int(found[1]) % 24, int(found[2]))
+
+
+def _zone(name: str) -> tzinfo | None:
+    """None: the client's local time."""
+    if not name:
+        return None
+    if name.upper() in ("UTC", "Z"):
+        return timezone.utc
+    from purgekit.zones import find_zone
+
+    return find_zone(name)
+
+
+def _local(instant: datetime, zone: tzinfo | None) -> datetime:
+    """The wall clock in ``zone``, or in the client's local time, without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None)
+
+
+def _instant(wall: datetime, zone: tzinfo | None) -> datetime:
+    """The first instant that shows ``wall``."""
+    aware = wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
+    return aware.astimezone(timezone.utc)
+
+
+def _next(clock: time, now: datetime, zone: tzinfo | None) -> datetime:
+    """The next time after ``now`` that clocks show ``clock``."""
+    today = _local(now, zone).date()
+    for days in range(3):
+        candidate = _instant(datetime.combine(today + timedelta(days=days), clock), zone)
+        if candidate > now:
+            return candidate
+    raise AssertionError("a clock shows every time of day within three days")
+
+
+def _is_open(opens: time, closes: time, now: datetime, zone: tzinfo | None) -> bool:
+    clock = _local(now, zone).time()
+    if opens < closes:
+        return opens <= clock < closes
+    return clock >= opens or clock < closes

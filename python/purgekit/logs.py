@@ -1,0 +1,59 @@
+"""The native engine's log, in Python's ``logging`` under the name ``purgekit``."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from functools import lru_cache
+
+from purgekit import _core
+from purgekit.text import did_you_mean, printable
+
+LEVELS = {
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "off": logging.CRITICAL + 10,
+}
+SHORT = {"warn": "warning", "err": "error"}
+
+_log = logging.getLogger("purgekit")
+
+
+def bridge_logs() -> None:
+    """Send native records to the logger ``purgekit``, at its level; ``PURGEKIT_LOG`` sets that."""
+    asked = os.environ.get("PURGEKIT_LOG", "")
+    level = SHORT.get(asked.strip().lower(), asked.strip().lower())
+    if level in LEVELS:
+        _log.setLevel(LEVELS[level])
+    elif asked:
+        _log.warning("PURGEKIT_LOG=%s is no log level%s", printable(asked), did_you_mean(level, LEVELS))
+    # The native side filters first, so that records nobody wants never take the interpreter's lock.
+    wanted = _log.getEffectiveLevel()
+    _core.set_log_level(next((name for name, number in LEVELS.items() if number >= wanted), "off"))
+    _install_sink()
+
+
+@lru_cache(maxsize=1)
+def _install_sink() -> None:
+    _core.log_to_stderr(False)
+    _core.set_log_sink(_sink)
+    atexit.register(_core.set_log_sink, None)
+
+
+def _sink(level: str, message: str) -> None:
+    _log.log(LEVELS.get(SHORT.get(level, level), logging.INFO), "%s", printable(message))
+
+
+def log_to_terminal() -> None:
+    """For the command line: records go to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("purgekit: %(levelname)s: %(message)s"))
+    _log.addHandler(handler)
+    _log.propagate = False
+    if "PURGEKIT_LOG" not in os.environ:
+        _log.setLevel(logging.WARNING)

@@ -1,0 +1,52 @@
+"""Policy packs: ready policies for the tables of well-known products.
+
+A new pack is a module with a ``PACK`` and one line in ``_MODULES``; a new policy is one module in its pack's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+from purgekit._core import Policy
+from purgekit.errors import PolicyError
+from purgekit.packs.model import Advice, Built, Pack, PackPolicy, Parameter
+from purgekit.text import did_you_mean, printable
+
+__all__ = ["Advice", "Built", "Pack", "PackPolicy", "Parameter", "advice_for", "build", "find_pack", "pack_names"]
+
+_MODULES = {"wso2-is": "purgekit.packs.wso2_is"}
+# Policies are plain values of the native engine and carry no advice; equal policies deserve equal advice.
+_advice: dict[Policy, Sequence[Advice]] = {}
+
+
+def pack_names() -> list[str]:
+    """All packs."""
+    return list(_MODULES)
+
+
+def find_pack(name: str) -> Pack:
+    """The pack ``name``; PolicyError with the nearest right name when there is none."""
+    if name not in _MODULES:
+        raise PolicyError(f"unknown policy pack '{printable(name)}'{did_you_mean(name, _MODULES)}")
+    pack = import_module(_MODULES[name]).PACK
+    assert isinstance(pack, Pack)
+    return pack
+
+
+def build(spec: str, values: Mapping[str, str]) -> tuple[list[Policy], set[str]]:
+    """The policies of ``pack`` or ``pack/name``, and the names of the parameters that they know."""
+    pack_name, _, policy_name = spec.partition("/")
+    pack = find_pack(pack_name)
+    chosen = [pack.find(policy_name)] if policy_name else list(pack.policies)
+    policies = []
+    for entry in chosen:
+        built = entry.with_values(values)
+        _advice[built.policy] = built.advice
+        policies.append(built.policy)
+    return policies, {parameter.name for entry in chosen for parameter in entry.parameters}
+
+
+def advice_for(policy: Policy) -> Sequence[Advice]:
+    """What a pack wants said about the policy in a plan."""
+    return _advice.get(policy, ())

@@ -1,0 +1,81 @@
+"""What a policy pack is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from purgekit._core import Policy, Predicate
+from purgekit.errors import PolicyError
+from purgekit.text import did_you_mean, printable
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A knob of a pack's policy, set with ``--param name=value``."""
+
+    name: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: str) -> str:
+        """``value`` if it may be given; PolicyError with the nearest right one otherwise."""
+        if self.choices and value not in self.choices:
+            hint = did_you_mean(value, self.choices)
+            raise PolicyError(f"parameter {self.name}={printable(value)} is not offered{hint}")
+        return value
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A warning for the plan about those purgeable rows for which ``where`` holds, if there are any.
+
+    ``message`` may hold ``{rows}``.
+    """
+
+    code: str
+    where: Predicate
+    message: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """A policy with what its pack has to say about it."""
+
+    policy: Policy
+    advice: Sequence[Advice] = ()
+
+
+@dataclass(frozen=True)
+class PackPolicy:
+    """One policy of a pack. ``build`` gets every parameter's value, those not given at their defaults."""
+
+    name: str
+    table: str
+    summary: str
+    note: str
+    build: Callable[[Mapping[str, str]], Built]
+    parameters: Sequence[Parameter] = ()
+
+    def with_values(self, given: Mapping[str, str]) -> Built:
+        """Build with the values given for its own parameters; others are not its concern."""
+        values = {p.name: p.check(given[p.name]) if p.name in given else p.default for p in self.parameters}
+        return self.build(values)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Policies for the tables of one product."""
+
+    name: str
+    title: str
+    policies: Sequence[PackPolicy] = field(default=())
+
+    def find(self, name: str) -> PackPolicy:
+        """The policy ``name``; PolicyError with the nearest right name when there is none."""
+        for policy in self.policies:
+            if policy.name == name:
+                return policy
+        hint = did_you_mean(name, [policy.name for policy in self.policies])
+        raise PolicyError(f"pack {self.name} has no policy '{printable(name)}'{hint}")

@@ -1,0 +1,159 @@
+"""TOML policy files: read, checked, and made into native policies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from purgekit._core import Dependent, Policy, Predicate
+from purgekit.errors import PolicyError
+from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
+from purgekit.text import printable
+
+if TYPE_CHECKING:
+    from purgekit import policyschema as schema
+
+tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+
+def read_policy_file(path: Path) -> list[Policy]:
+    """The policies of a TOML file, in its order. PolicyError names the file and the policy at fault."""
+    name = printable(path)
+    tables = _tables(path)
+    policies: list[Policy] = []
+    for number, table in enumerate(tables, 1):
+        label = table.get("name") if isinstance(table, dict) else None
+        label = label if isinstance(label, str) and label else f"number {number}"
+        try:
+            policy = _policy(table)
+        except PolicyError as error:
+            raise PolicyError(
+                f"{name}: policy '{printable(label)}': {error}", code=error.code, table=error.table, policy=label
+            ) from None
+        if any(earlier.name == policy.name for earlier in policies):
+            raise PolicyError(
+                f"{name}: two policies are named '{printable(policy.name)}'; rename one", policy=policy.name
+            )
+        policies.append(policy)
+    return policies
+
+
+def _tables(path: Path) -> list[Any]:
+    name = printable(path)
+    try:
+        document = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise PolicyError(f"cannot read policy file {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"policy file {name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"policy file {name} is not TOML: {printable(error)}") from None
+    except RecursionError:
+        raise PolicyError(f"policy file {name} is nested too deeply") from None
+    for key in document:
+        if key != "policy":
+            raise PolicyError(f"{name}: unknown key '{printable(key)}' (did you mean [[policy]]?)")
+    tables = document.get("policy", [])
+    if not isinstance(tables, list):
+        raise PolicyError(f"{name}: write [[policy]] with two brackets on each side")
+    if not tables:
+        raise PolicyError(f"{name} holds no policy; add a [[policy]] table")
+    return tables
+
+
+def _policy(table: Any) -> Policy:
+    from pydantic import ValidationError
+
+    from purgekit.policyfaults import first_fault
+    from purgekit.policyschema import PolicyTable
+
+    try:
+        checked = PolicyTable.model_validate(table)
+    except ValidationError as error:
+        raise PolicyError(first_fault(error)) from None
+    where = _rule(checked, "the policy")
+    if where is None:
+        raise PolicyError("it has no rule, so every row would go; give it expired, created or another rule")
+    return Policy(
+        checked.name,
+        table=checked.table,
+        where=where,
+        grace=checked.grace,
+        dependents=[_dependent(child) for child in checked.dependents],
+        max_fraction=None if checked.max_fraction is None else float(checked.max_fraction),
+        optional=checked.optional,
+    )
+
+
+def _dependent(child: schema.Child) -> Dependent:
+    return dependent(child.table, on=child.on, unless_referenced=child.unless_referenced, optional=child.optional)
+
+
+def _rule(rule: schema.Rule, where: str) -> Predicate | None:
+    parts = list(_parts(rule, where))
+    return Predicate.all_of(parts) if parts else None
+
+
+def _needed(rule: schema.Rule, where: str) -> Predicate:
+    found = _rule(rule, where)
+    if found is None:
+        raise PolicyError(f"{where} is empty; put a rule into it")
+    return found
+
+
+def _parts(rule: schema.Rule, where: str) -> Iterator[Predicate]:
+    yield from _condition(rule, where)
+    if rule.expired is not None:
+        yield expired(**rule.expired.model_dump())
+    if rule.created is not None:
+        yield _created(rule.created)
+    if rule.referenced_by is not None:
+        yield _reference(rule.referenced_by, "referenced_by")
+    if rule.not_referenced_by is not None:
+        yield ~_reference(rule.not_referenced_by, "not_referenced_by")
+    if rule.keep_latest is not None:
+        yield keep_latest(rule.keep_latest.n, per=rule.keep_latest.per, order_by=rule.keep_latest.order_by)
+    if rule.sql is not None:
+        yield sql(rule.sql.text, **(rule.sql.model_extra or {}))
+    if rule.all is not None:
+        yield from (_needed(child, f"all[{i}]") for i, child in enumerate(rule.all))
+    if rule.any is not None:
+        yield Predicate.any_of([_needed(child, f"any[{i}]") for i, child in enumerate(rule.any)])
+    if rule.not_ is not None:
+        yield ~_needed(rule.not_, "not")
+
+
+def _condition(rule: schema.Rule, where: str) -> Iterator[Predicate]:
+    compares = rule.op is not None or rule.value is not None
+    forms = [rule.in_ is not None, rule.null is not None, compares]
+    if rule.column is None:
+        if any(forms):
+            raise PolicyError(f"a condition in {where} has no column")
+        return
+    column = printable(rule.column)
+    if sum(forms) != 1:
+        raise PolicyError(f"the condition on column '{column}' needs one of: in, null, or op with value")
+    if rule.in_ is not None:
+        yield col(rule.column).isin(rule.in_)
+    elif rule.null is not None:
+        yield col(rule.column).is_null() if rule.null else col(rule.column).not_null()
+    elif rule.op is None or rule.value is None:
+        raise PolicyError(f"the condition on column '{column}' needs both op and value")
+    else:
+        yield Predicate.compare(rule.column, rule.op, rule.value)
+
+
+def _created(rule: schema.Created) -> Predicate:
+    common = rule.model_dump(exclude={"lifetime"})
+    if isinstance(rule.lifetime, str):
+        return created(lifetime=rule.lifetime, **common)
+    lifetime = rule.lifetime
+    return created(lifetime=col(lifetime.column), lifetime_unit=lifetime.unit, lifetime_null=lifetime.null, **common)
+
+
+def _reference(rule: schema.Reference, where: str) -> Predicate:
+    inner = None if rule.where is None else _needed(rule.where, f"where of {where}")
+    return referenced_by(rule.table, on=rule.on, where=inner, older=rule.older, newer=rule.newer)

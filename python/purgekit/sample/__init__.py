@@ -1,0 +1,1 @@
+"""The sample identity database of ``purgekit demo``."""

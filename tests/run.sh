@@ -1,0 +1,80 @@
+#!/bin/sh
+# Sets up, builds and runs every test. The last line is "N passed, N failed".
+#   sh tests/run.sh [--quick] [-- PYTEST-ARGUMENT...]
+# --quick: SQLite only, no sanitizers, no linters: under a minute once built.
+# Exit code: 0 if all passed, 1 if anything failed or nothing ran, 2 if it could not be set up.
+set -eu
+cd "$(dirname "$0")/.."
+. python/setup.sh
+
+quick=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --quick) quick=--quick ;;
+        --) shift; break ;;
+        *) give_up "usage: sh tests/run.sh [--quick] [-- PYTEST-ARGUMENT...]" ;;
+    esac
+    shift
+done
+
+# MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs.
+if [ -n "$quick" ]; then set_up libgtest-dev; else set_up libgtest-dev postgresql mariadb-server; fi
+
+requirements=$(cat tests/requirements.txt)
+if ! is_done tests "$requirements"; then
+    say "installing test packages into .venv"
+    pip_install -r tests/requirements.txt || give_up "pip failed on tests/requirements.txt" 1
+    mark_done tests "$requirements"
+fi
+
+results=$PWD/.build/results
+rm -rf "$results"
+mkdir -p "$results"
+
+# step NAME COMMAND...: run it and note its exit code. One failed step doesn't stop the others.
+step() {
+    name=$1
+    shift
+    say "$name"
+    code=0
+    "$@" || code=$?
+    printf '%s\n' "$code" >"$results/$name.code"
+    return 0
+}
+succeeded() { [ "$(cat "$results/$1.code")" = 0 ]; }
+
+# native FOLDER CMAKE-OPTION...: build and run the GoogleTest cases in .build/FOLDER.
+native() {
+    folder=$1
+    shift
+    step "build-$folder" build_native ".build/$folder" "$@"
+    succeeded "build-$folder" || return 0
+    step "ctest-$folder" ctest --test-dir ".build/$folder" --output-on-failure --no-tests=error \
+        --output-junit "$results/ctest-$folder.xml"
+}
+
+build_native() {
+    build_dir=$1
+    shift
+    cmake -S . -B "$build_dir" -G Ninja --no-warn-unused-cli -DPURGEKIT_BUILD_TESTS=ON \
+        -DPURGEKIT_BUILD_PYTHON=OFF -DPURGEKIT_WITH_SQLITE=ON -DPURGEKIT_WITH_POSTGRESQL=ON \
+        -DPURGEKIT_WITH_MYSQL=ON "$@" >"$results/cmake.log" 2>&1 ||
+        { cat "$results/cmake.log" >&2; return 1; }
+    cmake --build "$build_dir"
+}
+
+step build-purgekit build_purgekit
+native native -DCMAKE_BUILD_TYPE=RelWithDebInfo
+if [ -z "$quick" ]; then
+    # An error found by a sanitizer ends the test with a failure instead of a remark in its output.
+    export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
+    native asan -DCMAKE_BUILD_TYPE=Debug -DPURGEKIT_SANITIZE=address,undefined
+    step ruff .venv/bin/ruff check .
+    # The bases make every module's name unique, whatever folder of tests/ it is in.
+    step mypy env MYPYPATH=python:tests .venv/bin/mypy --explicit-package-bases python/purgekit tests
+fi
+if succeeded build-purgekit; then
+    step pytest .venv/bin/python -m pytest tests $quick --junitxml="$results/pytest.xml" "$@"
+fi
+
+exec .venv/bin/python tests/tally.py "$results"
