@@ -25,7 +25,7 @@ void ChunkSizer::record(std::int64_t visited, double elapsed_ms) {
   rows_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(next), 1, largest);
 }
 
-void ChunkSizer::shrink(std::int64_t rows) { rows_ = std::clamp<std::int64_t>(rows, 1, largest); }
+void ChunkSizer::set_rows(std::int64_t rows) { rows_ = std::clamp<std::int64_t>(rows, 1, largest); }
 
 void Pacer::record(std::int64_t visited, std::int64_t deleted, double elapsed_ms, double since_start_s) {
   deleted_ += deleted;

@@ -207,7 +207,8 @@ void PolicyRun::wait_for_replicas() {
 bool PolicyRun::one_chunk() {
   lock_tries_ = conflict_tries_ = resource_tries_ = begin_tries_ = 0;
   bisecting_ = false;
-  std::int64_t rows = sizer_.rows();
+  const std::int64_t full_size = sizer_.rows();
+  std::int64_t rows = full_size;
   if (context_.options.max_rows_per_s) rows = std::min(rows, std::max<std::int64_t>(1, static_cast<std::int64_t>(*context_.options.max_rows_per_s)));
   for (;;) {
     bool beginning = true;
@@ -271,6 +272,7 @@ bool PolicyRun::one_chunk() {
             bisecting_ = true;
           } else {
             skip_row(e);
+            sizer_.set_rows(full_size);  // the rows behind the blocked one are as good as those before it
             return false;
           }
           break;
@@ -281,7 +283,7 @@ bool PolicyRun::one_chunk() {
           }
           break;
       }
-      if (rows < before) sizer_.shrink(rows);
+      if (rows < before) sizer_.set_rows(rows);
     }
   }
 }

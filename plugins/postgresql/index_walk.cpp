@@ -63,13 +63,12 @@ class IndexWalk final : public LeafWalk {
     Place place = known.value_or(Place{});
     for (;;) {
       const Leaf* leaf = leaf_from(place.leaf);
-      if (leaf == nullptr) return Deleted{0, 0, place.text(), true, 1};
+      if (leaf == nullptr) return end_of_pass(place.text());
       try {
         if (leaf->oid != place.leaf) {
           const std::optional<std::string> last = last_value(*leaf);
           if (!last) {
             place = {leaf->oid + 1, "", std::nullopt};
-            if (leaf_from(place.leaf) == nullptr) return Deleted{0, 0, place.text(), true, 1};
             continue;
           }
           place = {leaf->oid, *last, std::nullopt};

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "purgekit/sdk/error.hpp"
 #include "walk.hpp"
@@ -35,6 +36,13 @@ double LeafWalk::share(std::int64_t oid, std::int64_t page) const {
     if (leaf.oid == oid) done += std::min(page, leaf.pages);
   }
   return all == 0 ? 1 : static_cast<double>(done) / static_cast<double>(all);
+}
+
+sdk::Deleted LeafWalk::end_of_pass(std::string cursor) {
+  if (session_.query("SELECT 1 FROM pg_catalog.pg_class WHERE oid = $1::oid", {Value::integer(table_oid_)}).empty()) {
+    throw Error(PK_SCHEMA_CHANGED, "the table was dropped meanwhile; what was committed is recorded, plan again");
+  }
+  return {0, 0, std::move(cursor), true, 1};
 }
 
 void LeafWalk::rethrow_vanished(const Leaf& leaf) {

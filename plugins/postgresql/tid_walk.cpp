@@ -86,7 +86,7 @@ class TidWalk final : public LeafWalk {
     Place place = known.value_or(Place{});
     for (int empty_pages = 0;;) {
       const Leaf* leaf = leaf_from(place.leaf);
-      if (leaf == nullptr) return Deleted{0, 0, place.text(), true, 1};
+      if (leaf == nullptr) return end_of_pass(place.text());
       if (leaf->oid != place.leaf) {
         place = {leaf->oid, {}, std::max<std::int64_t>(pages_of(*leaf), 0)};
         rows_per_page_ = 0;

@@ -56,6 +56,8 @@ class LeafWalk : public Walk {
   void read_again();
   /// Share of the table's pages before `page` of this leaf.
   double share(std::int64_t oid, std::int64_t page) const;
+  /// The answer at the end of a pass. \throws Error when there is nothing left because the table is gone.
+  sdk::Deleted end_of_pass(std::string cursor);
   /// A leaf that vanished under a chunk is left out of the next attempt. Rethrows the exception being handled.
   [[noreturn]] void rethrow_vanished(const Leaf& leaf);
 

@@ -19,7 +19,7 @@ from purgekit._core import RunControl
 def stop_on_signals(
     control: RunControl, signals: Sequence[signal.Signals], on_first: Callable[[], object] = lambda: None
 ) -> Iterator[None]:
-    """The first signal ends a run after the chunk in hand, the second cancels that chunk; then handlers are put back."""
+    """The first signal ends a run after the chunk in hand, the second cancels that chunk. Then handlers are put back."""
     count = 0
 
     def handle(_number: int, _frame: FrameType | None) -> None:

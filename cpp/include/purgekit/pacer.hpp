@@ -17,8 +17,8 @@ class ChunkSizer {
   std::int64_t rows() const { return rows_; }
   /// A chunk of `visited` rows took `elapsed_ms`.
   void record(std::int64_t visited, double elapsed_ms);
-  /// A chunk of this size could not be done: try a smaller one.
-  void shrink(std::int64_t rows);
+  /// Take this size for the next chunk: a larger one could not be done, or what was in its way is passed.
+  void set_rows(std::int64_t rows);
 
  private:
   static constexpr std::int64_t largest = 1'000'000;
