@@ -1,0 +1,188 @@
+#include "walk.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/time_text.hpp"
+
+namespace purgekit::mysql {
+namespace {
+
+using sdk::Error;
+using sdk::Row;
+using sdk::Sql;
+using sdk::Value;
+
+void add_guard(Sql& out, const DeleteShape& shape, const WalkPath& path) {
+  pk_predicate guard = *shape.predicate;
+  guard.root = *path.guard;
+  sdk::render_predicate(out, guard, shape.table->name);
+}
+
+// FORCE INDEX: a narrower index would be read whole and sorted.
+std::string from_index(const DeleteShape& shape, const WalkPath& path) {
+  return " FROM " + sdk::qualified(*shape.dialect, shape.table->schema, shape.table->name) + " FORCE INDEX (" + shape.dialect->quote(path.index) + ")";
+}
+
+Sql end_statement(const DeleteShape& shape, const WalkPath& path, bool last) {
+  Sql sql(*shape.dialect);
+  sql << "SELECT " << column_list(path.columns) << from_index(shape, path);
+  if (path.guard) {
+    sql << " WHERE ";
+    add_guard(sql, shape, path);
+  }
+  sql << " ORDER BY " << order_by(path.columns, last) << " LIMIT 1";
+  return sql;
+}
+
+void add_range(Sql& out, const WalkPath& path, bool has_lower) {
+  if (has_lower) {
+    add_bound(out, path.columns, ">", 0);
+    out << " AND ";
+  }
+  add_bound(out, path.columns, "<=", has_lower ? path.columns.size() : 0);
+}
+
+std::size_t slots_of_range(const WalkPath& path, bool has_lower) { return path.columns.size() * (has_lower ? 2 : 1); }
+
+Sql probe_statement(const DeleteShape& shape, const WalkPath& path, bool has_lower) {
+  Sql sql(*shape.dialect);
+  sql << "SELECT " << column_list(path.columns) << from_index(shape, path) << " WHERE ";
+  add_range(sql, path, has_lower);
+  if (path.guard) {
+    sql << " AND ";
+    add_guard(sql, shape, path);
+  }
+  sql << " ORDER BY " << order_by(path.columns) << " LIMIT 1 OFFSET ";
+  sql.slot(slots_of_range(path, has_lower), PK_COLUMN_INT);
+  return sql;
+}
+
+}  // namespace
+
+Walk::Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path)
+    : session_(session), path_(std::move(path)), rows_estimate_(shape.table->rows_estimate) {
+  if (path_.columns.empty()) {
+    deletes_.push_back(chunk_delete(shape, nullptr, [](Sql& out) { (out << " LIMIT ").slot(0, PK_COLUMN_INT); }));
+    return;
+  }
+  first_kind_ = path_.columns[0].kind;
+  for (const bool last : {false, true}) ends_.push_back(end_statement(shape, path_, last));
+  for (const bool has_lower : {false, true}) {
+    probes_.push_back(probe_statement(shape, path_, has_lower));
+    AddSql tail;
+    if (!path_.unique) {
+      // Any number of rows may share a place; the limit keeps the chunk to its size.
+      tail = [this, has_lower](Sql& out) {
+        out << " ORDER BY " << order_by(path_.columns) << " LIMIT ";
+        out.slot(slots_of_range(path_, has_lower), PK_COLUMN_INT);
+      };
+    }
+    deletes_.push_back(chunk_delete(shape, [this, has_lower](Sql& out) { add_range(out, path_, has_lower); }, tail));
+  }
+}
+
+std::vector<std::string> Walk::statements() const {
+  std::vector<std::string> out;
+  if (!probes_.empty()) out.push_back(probes_.back().text());
+  out.push_back(deletes_.back().sql.text());
+  return out;
+}
+
+Walk::Place Walk::place_of(const std::string& cursor) const {
+  Place place{sdk::decode_row(cursor), !cursor.empty()};
+  if (place.given && place.row.size() == 1 && place.row[0].kind == PK_VALUE_NULL) place.row.clear();
+  if (!place.row.empty() && place.row.size() != path_.columns.size()) {
+    throw Error(PK_CORRUPT, "the cursor in the ledger is not one of this walk; nothing was changed: remove the slot row and start over");
+  }
+  return place;
+}
+
+Row Walk::fetch_row(const Sql& sql, const Row& slots) {
+  sdk::Rows rows = session_.fetch(sql, slots);
+  return rows.empty() ? Row{} : std::move(rows[0]);
+}
+
+void Walk::start_pass(bool from_start) {
+  end_ = fetch_row(ends_[1]);
+  low_ = end_.empty() ? 0 : position(fetch_row(ends_[0]));
+  visited_ = from_start ? 0 : -1;
+}
+
+sdk::Deleted Walk::next(const sdk::Range& range, const Remove& remove) {
+  if (path_.columns.empty()) return scan(range, remove);
+  const Place place = place_of(range.cursor);
+  if (!place.given || end_.empty()) start_pass(!place.given);
+  if (end_.empty()) return {0, 0, range.cursor, true, 1};
+
+  const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
+  const bool has_lower = !place.row.empty();
+  Row slots = place.row;
+  slots.insert(slots.end(), end_.begin(), end_.end());
+  slots.push_back(Value::integer(wanted - 1));
+  Row until = fetch_row(probes_[has_lower], slots);
+  bool done = until.empty();
+  if (done) until = end_;
+
+  slots = place.row;
+  slots.insert(slots.end(), until.begin(), until.end());
+  slots.push_back(Value::integer(wanted));
+  sdk::Deleted out;
+  out.rows_deleted = remove(deletes_[has_lower], slots);
+  out.rows_visited = done ? out.rows_deleted : wanted;
+  if (!path_.unique && out.rows_deleted >= wanted) {
+    // The limit may have left rows behind: the same range once more.
+    done = false;
+    out.cursor = range.cursor.empty() ? sdk::encode_row({Value::null()}) : range.cursor;
+  } else {
+    out.cursor = sdk::encode_row(until);
+  }
+  if (visited_ >= 0) visited_ += out.rows_visited;
+  out.done = done;
+  out.share_done = done ? 1 : share_of(until);
+  return out;
+}
+
+sdk::Deleted Walk::scan(const sdk::Range& range, const Remove& remove) {
+  const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
+  const Row before = sdk::decode_row(range.cursor);
+  sdk::Deleted out;
+  out.rows_deleted = remove(deletes_[0], {Value::integer(wanted)});
+  out.rows_visited = out.rows_deleted;
+  out.done = out.rows_deleted < wanted;
+  out.cursor = sdk::encode_row({Value::integer((before.empty() ? 0 : before[0].i64) + out.rows_deleted)});
+  return out;
+}
+
+// Where a row stands along the first column, or NaN when that is no number and no time.
+double Walk::position(const Row& row) const {
+  const Value& v = row.at(0);
+  switch (v.kind) {
+    case PK_VALUE_INT: return static_cast<double>(v.i64);
+    case PK_VALUE_UINT: return static_cast<double>(static_cast<std::uint64_t>(v.i64));
+    case PK_VALUE_REAL: return v.f64;
+    case PK_VALUE_DECIMAL: return std::strtod(v.text.c_str(), nullptr);
+    case PK_VALUE_TEXT: {
+      const bool time = first_kind_ == PK_COLUMN_DATE || first_kind_ == PK_COLUMN_TIMESTAMP || first_kind_ == PK_COLUMN_TIMESTAMP_ZONED;
+      const auto parsed = time ? sdk::parse_iso_time(v.text) : std::nullopt;
+      return parsed ? static_cast<double>(parsed->ns) : std::strtod("nan", nullptr);
+    }
+    default: return std::strtod("nan", nullptr);
+  }
+}
+
+double Walk::share_of(const Row& row) const {
+  double share = -1;
+  const double high = position(end_);
+  const double here = position(row);
+  if (high > low_ && here >= low_) {
+    share = (here - low_) / (high - low_);
+  } else if (visited_ >= 0 && rows_estimate_ > 0) {
+    share = static_cast<double>(visited_) / static_cast<double>(rows_estimate_);
+  }
+  return share < 0 ? -1 : std::min(share, 1.0);
+}
+
+}  // namespace purgekit::mysql

@@ -1,0 +1,56 @@
+/// \file walk.hpp
+/// Goes through a table range by range. Where a range ends is decided here; deleting its rows is the connection's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "chunk_delete.hpp"
+#include "purgekit/sdk/sql_session.hpp"
+#include "walk_path.hpp"
+
+namespace purgekit::mysql {
+
+class Walk {
+ public:
+  /// Runs one of the walk's deletes; rows deleted.
+  using Remove = std::function<std::int64_t(const ChunkDelete&, const sdk::Row& slots)>;
+
+  /// All statements are made here, so the predicate in `shape` need not outlive the call.
+  Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path);
+
+  /// The next range behind `range.cursor`; empty: a new pass, whose end is the last row there is now.
+  sdk::Deleted next(const sdk::Range& range, const Remove& remove);
+
+  /// Statements of a chunk, for people.
+  std::vector<std::string> statements() const;
+
+ private:
+  struct Place {
+    sdk::Row row;       // empty: before the first row
+    bool given = false; // the cursor belongs to a pass under way
+  };
+
+  Place place_of(const std::string& cursor) const;
+  sdk::Deleted scan(const sdk::Range& range, const Remove& remove);
+  void start_pass(bool from_start);
+  sdk::Row fetch_row(const sdk::Sql& sql, const sdk::Row& slots = {});
+  double share_of(const sdk::Row& row) const;
+  double position(const sdk::Row& row) const;
+
+  sdk::SqlSession& session_;
+  WalkPath path_;
+  std::uint32_t first_kind_ = PK_COLUMN_OTHER;
+  std::int64_t rows_estimate_;
+  std::vector<sdk::Sql> ends_;     // first row, last row
+  std::vector<sdk::Sql> probes_;   // [has a lower bound]
+  std::vector<ChunkDelete> deletes_; // [has a lower bound]; the only one of a scan
+
+  sdk::Row end_;
+  double low_ = 0;
+  std::int64_t visited_ = -1;  // in this pass; -1: it began on another connection
+};
+
+}  // namespace purgekit::mysql
