@@ -15,7 +15,6 @@ std::vector<Leaf> read_leaves(sdk::SqlSession& session, std::int64_t table_oid, 
       "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)"
       " SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, COALESCE(" + access_method + ", ''),"
       " COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::bigint,"
-      " CASE WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples::float8 / c.relpages ELSE 0::float8 END,"
       " pg_catalog.has_table_privilege(c.oid, 'SELECT'), pg_catalog.has_table_privilege(c.oid, 'DELETE'),"
       " pg_catalog.has_table_privilege(c.oid, 'UPDATE')"
       " FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" + join +
@@ -30,10 +29,9 @@ std::vector<Leaf> read_leaves(sdk::SqlSession& session, std::int64_t table_oid, 
     leaf.relkind = row.at(3).text.at(0);
     leaf.access_method = row.at(4).text;
     leaf.pages = row.at(5).i64;
-    leaf.rows_per_page = row.at(6).f64;
-    leaf.may_select = row.at(7).i64 != 0;
-    leaf.may_delete = row.at(8).i64 != 0;
-    leaf.may_update = row.at(9).i64 != 0;
+    leaf.may_select = row.at(6).i64 != 0;
+    leaf.may_delete = row.at(7).i64 != 0;
+    leaf.may_update = row.at(8).i64 != 0;
     leaves.push_back(std::move(leaf));
   }
   return leaves;

@@ -15,9 +15,8 @@ struct Leaf {
   std::string schema;
   std::string name;
   char relkind = 'r';
-  std::string access_method;    ///< "heap"; empty where nothing is stored
-  std::int64_t pages = 0;       ///< now
-  double rows_per_page = 0;     ///< by the statistics; 0 unknown
+  std::string access_method;  ///< "heap"; empty where nothing is stored
+  std::int64_t pages = 0;     ///< now
   bool may_select = true;
   bool may_delete = true;
   bool may_update = true;

@@ -112,7 +112,8 @@ class TidWalk final : public LeafWalk {
  private:
   Deleted chunk(const Leaf& leaf, Place& place, std::int64_t max_rows) {
     if (rows_per_page_ <= 0) rows_per_page_ = density(leaf, place.end_page);
-    while (place.at.line == 0) {
+    // One row at a time is how the engine steps over a row: then the number of rows must not be a guess.
+    while (place.at.line == 0 && max_rows > 1) {
       const auto pages = static_cast<std::int64_t>(std::floor(static_cast<double>(max_rows) / rows_per_page_));
       if (pages < 1) break;
       const std::int64_t last = std::min(place.at.page + pages, place.end_page);
@@ -152,16 +153,13 @@ class TidWalk final : public LeafWalk {
 
   // Live rows on a page, from the middle of the leaf; at least one, so that a chunk of a nearly empty heap stays short.
   double density(const Leaf& leaf, std::int64_t end_page) {
-    double rows = leaf.rows_per_page;
-    if (dialect_.server_version() >= tid_range_scan_since) {
-      const std::int64_t from = std::max<std::int64_t>(0, (end_page - sampled_pages) / 2);
-      const std::int64_t until = std::min(end_page, from + sampled_pages);
-      Sql sample(dialect_);
-      sample << "SELECT count(*) FROM " << remover_.target(leaf) << " WHERE ";
-      add_range(sample, {from, 0}, {until, 0});
-      rows = static_cast<double>(session_.fetch(sample).at(0).at(0).i64) / static_cast<double>(std::max<std::int64_t>(until - from, 1));
-    }
-    return std::max(rows, 1.0);
+    const std::int64_t from = std::max<std::int64_t>(0, (end_page - sampled_pages) / 2);
+    const std::int64_t until = std::min(end_page, from + sampled_pages);
+    Sql sample(dialect_);
+    sample << "SELECT count(*) FROM " << remover_.target(leaf) << " WHERE ";
+    add_range(sample, {from, 0}, {until, 0});
+    const auto rows = static_cast<double>(session_.fetch(sample).at(0).at(0).i64);
+    return std::max(rows / static_cast<double>(std::max<std::int64_t>(until - from, 1)), 1.0);
   }
 
   // ctid from `from` on and before `until`.

@@ -1,0 +1,205 @@
+#include "connection.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "catalogue.hpp"
+#include "session.hpp"
+
+namespace purgekit::mysql {
+
+using sdk::Error;
+using sdk::Sql;
+using sdk::Value;
+
+void MysqlConnection::connect(const sdk::ConnectParams& params) {
+  forget_tables();
+  run_locks_.clear();
+  walk_.reset();
+  line_.open(params);
+  database_ = params.database;
+  lock_wait_s_ = -1;
+  settle_session(line_, params);
+  dialect_.learn(line_.is_mariadb() && line_.version() >= 100005, knows_server_zone(line_));
+}
+
+sdk::Server MysqlConnection::inspect() { return inspect_server(line_, database_); }
+
+std::vector<std::string> MysqlConnection::tables(const sdk::TableName& name) { return table_names(line_, name, database_); }
+
+sdk::Table MysqlConnection::read_table(const sdk::TableName& name) { return read_catalogue(line_, name, database_); }
+
+void MysqlConnection::begin_transaction() { line_.command("START TRANSACTION"); }
+
+void MysqlConnection::set_lock_wait(std::uint32_t wait_ms) {
+  const std::int64_t seconds = lock_wait_seconds(wait_ms, line_.is_mariadb());
+  if (seconds == lock_wait_s_) return;
+  set_lock_wait_seconds(line_, seconds);
+  lock_wait_s_ = seconds;
+}
+
+// --------------------------------------------------------------------------------------------- planning
+
+// Rows the optimizer expects of the first table of a SELECT.
+std::int64_t MysqlConnection::explained_rows(const Sql& select) {
+  // "filtered" needs a word before MySQL 5.7 and on MariaDB, and newer MySQL no longer knows the word.
+  const bool extended = line_.is_mariadb() || line_.version() < 50700;
+  const sdk::Rows rows = query((extended ? "EXPLAIN EXTENDED " : "EXPLAIN ") + select.text(), select.params());
+  if (rows.empty()) return 0;
+  const std::size_t at = extended ? 8 : 9;
+  const auto number = [&](const Value& v) {
+    if (v.kind == PK_VALUE_NULL) return 0.0;
+    if (v.kind == PK_VALUE_REAL) return v.f64;
+    return v.text.empty() ? static_cast<double>(v.i64) : std::strtod(v.text.c_str(), nullptr);
+  };
+  return std::llround(number(rows[0].at(at)) * number(rows[0].at(at + 1)) / 100);
+}
+
+std::int64_t MysqlConnection::estimate(const sdk::Purge& purge) {
+  Sql sql(dialect_);
+  sql << "SELECT 1 FROM " << qualified(dialect_, purge.schema, purge.table) << " WHERE ";
+  render_predicate(sql, *purge.predicate, purge.table);
+  return explained_rows(sql);
+}
+
+std::vector<sdk::Walk> MysqlConnection::propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
+  const sdk::Table& table = known(purge);
+  const auto total = static_cast<double>(std::max<std::int64_t>({rows_total, table.rows_estimate, 1}));
+  std::vector<sdk::Walk> out;
+  for (const WalkPath& path : walk_paths(dialect_, table, *purge.predicate)) {
+    const double matching = rows_matching < 0 ? total / 2 : static_cast<double>(rows_matching);
+    sdk::Walk walk{path.id, path.strategy, path.index, 1, ""};
+    if (path.strategy == "key-range") {
+      walk.cost = 1 + matching / total / 2;
+      walk.reason = path.unique ? "ranges of the clustered key in storage order, each page visited once"
+                                : "ranges of the key's first columns; the rest sorts otherwise than it compares";
+    } else if (path.strategy == "index-range") {
+      // Each row is looked up at a random place of the clustered key, and only rows within the bound are visited.
+      Sql bound(dialect_);
+      pk_predicate guard = *purge.predicate;
+      guard.root = *path.guard;
+      bound << "SELECT 1 FROM " << qualified(dialect_, purge.schema, purge.table) << " FORCE INDEX (" << dialect_.quote(path.index) << ") WHERE ";
+      render_predicate(bound, guard, purge.table);
+      const double visited = std::max(static_cast<double>(explained_rows(bound)), rows_matching < 0 ? 0 : matching);
+      walk.cost = 0.02 + 8 * std::min(visited / total, 1.0);
+      walk.reason = "about " + std::to_string(std::llround(visited)) + " of " + std::to_string(std::llround(total)) +
+                    " rows lie within the index's bound; each is looked up by itself";
+    } else {
+      walk.cost = 1 + matching / 1000;
+      walk.reason = "no key and no index to walk along: every chunk reads the table again up to the rows it finds; add a primary key";
+    }
+    out.push_back(std::move(walk));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const sdk::Walk& a, const sdk::Walk& b) { return a.cost < b.cost; });
+  return out;
+}
+
+std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
+  const sdk::Table& table = known(purge);
+  if (!table.transactional) {
+    throw Error(PK_NOT_SUPPORTED, "table " + table.name + " is kept by " + table.storage + ", which can't roll back; nothing was changed: ALTER TABLE … ENGINE=InnoDB");
+  }
+  if (logs_statements(line_)) {
+    throw Error(PK_NOT_SUPPORTED,
+                "table " + table.name + ": binlog_format=STATEMENT forbids InnoDB to write under READ COMMITTED; nothing was changed: set binlog_format to ROW or MIXED");
+  }
+  prepare_common(purge);
+  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_};
+  walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
+  sdk::Dependent itself{purge.schema, purge.table, {}, {}, false};
+  for (const std::uint32_t position : table.key) itself.columns.push_back(table.columns.at(position).name);
+  itself.parent_columns = itself.columns;
+  sdk::Purge by_keys = purge_;
+  by_keys.dependents = {itself};
+  by_keys_.emplace(dialect_, by_keys, itself);
+  std::vector<std::string> statements = walk_->statements();
+  for (const sdk::ChildDelete& child : children_) statements.push_back(child.statement(8).text());
+  return statements;
+}
+
+// ------------------------------------------------------------------------------------------------ chunks
+
+sdk::Deleted MysqlConnection::delete_range(const sdk::Range& range) {
+  if (!walk_) throw Error(PK_INVALID_ARGUMENT, "nothing was prepared on this connection");
+  set_lock_wait(range.lock_wait_ms);
+  return walk_->next(range, [this](const ChunkDelete& chunk, const sdk::Row& slots) { return remove(chunk, slots); });
+}
+
+std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& slots) {
+  if (!chunk.by_keys) return delete_rows(chunk.sql, slots);
+  collected_ = fetch(chunk.sql, slots);
+  sdk::Rows keys;
+  for (const sdk::Row& row : collected_) keys.emplace_back(row.begin() + static_cast<std::ptrdiff_t>(collect_.size()), row.end());
+  const std::int64_t deleted = by_keys_->run(static_cast<SqlSession&>(*this), keys);
+  if (deleted != static_cast<std::int64_t>(collected_.size())) {
+    throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");
+  }
+  return deleted;
+}
+
+double MysqlConnection::replica_lag() {
+  throw Error(PK_NOT_SUPPORTED, "a MySQL or MariaDB primary does not know how far its replicas are behind");
+}
+
+// -------------------------------------------------------------------------------------- run lock, ledger
+
+bool MysqlConnection::keeps_many_locks() const { return line_.version() >= (line_.is_mariadb() ? 100002 : 50705); }
+
+void MysqlConnection::lock_run(const std::string& key) {
+  if (!run_locks_.empty() && run_locks_.count(key) == 0 && !keeps_many_locks()) {
+    throw Error(PK_NOT_SUPPORTED, "this server keeps one GET_LOCK a session, and this session holds one for another table already");
+  }
+  // Names may have 64 characters and are one space for the whole server.
+  const sdk::Rows rows = query("SELECT GET_LOCK(CONCAT('purgekit:', SHA1(?)), 0)", {Value::string(key)});
+  if (rows.at(0).at(0).kind == PK_VALUE_NULL || rows[0][0].i64 != 1) {
+    throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running; nothing was changed");
+  }
+  run_locks_.insert(key);
+}
+
+void MysqlConnection::unlock_run(const std::string& key) {
+  query("SELECT RELEASE_LOCK(CONCAT('purgekit:', SHA1(?)))", {Value::string(key)});
+  run_locks_.erase(key);
+}
+
+sdk::Ledger MysqlConnection::ledger_find(const sdk::TableName& name) {
+  if (name.schema.empty() && database_.empty()) {
+    throw Error(PK_INVALID_ARGUMENT, "ledger " + name.name + ": the URL names no database; add /DATABASE to it or write DATABASE." + name.name);
+  }
+  try {
+    return SqlConnection::ledger_find(name);
+  } catch (const Error& e) {
+    if (e.code() != PK_PRIVILEGE) throw;
+    // Whether it is missing or only closed to this user, the server does not say.
+    sdk::Ledger out;
+    out.ddl = ledger().ddl();
+    out.can_write = false;
+    ledger_rights(name, out);
+    return out;
+  }
+}
+
+void MysqlConnection::ledger_rights(const sdk::TableName& name, sdk::Ledger& out) {
+  const std::string table = ledger().table();
+  const std::string schema = name.schema.empty() ? database_ : name.schema;
+  if (out.state == PK_LEDGER_ABSENT) {
+    // Privileges that come through a role are not listed here: a user who has one may try.
+    const sdk::Rows rows = query(
+        "SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE') + (SELECT COUNT(*) FROM "
+        "information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND ? LIKE TABLE_SCHEMA) + (SELECT COUNT(*) FROM "
+        "information_schema.TABLE_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND TABLE_SCHEMA = ? AND TABLE_NAME = ?)",
+        {Value::string(schema), Value::string(schema), Value::string(name.name)});
+    out.can_create = rows.at(0).at(0).i64 > 0;
+    out.can_write = out.can_create;
+  } else {
+    out.can_write = may_run(line_, "UPDATE " + table + " SET `seq` = 0 WHERE 1 = 0") && may_run(line_, "DELETE FROM " + table + " WHERE 1 = 0") &&
+                    may_run(line_, "INSERT INTO " + table + " (`kind`, `id`, `epoch`, `seq`, `pass`, `rows_deleted`, `cutoff_ns`) VALUES ('', '', 0, 0, 0, 0, 0)");
+  }
+  if (out.can_create && out.can_write) return;
+  const std::string user = query("SELECT CURRENT_USER()", {}).at(0).at(0).text;
+  const std::size_t at = user.rfind('@');
+  out.grant_hint = "GRANT SELECT, INSERT, UPDATE, DELETE ON " + table + " TO '" + user.substr(0, at) + "'@'" + user.substr(at + 1) + "'";
+}
+
+}  // namespace purgekit::mysql

@@ -1,0 +1,59 @@
+/// \file connection.hpp
+/// The verbs over one session with MariaDB or MySQL.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dialect.hpp"
+#include "line.hpp"
+#include "purgekit/sdk/sql_connection.hpp"
+#include "walk.hpp"
+
+namespace purgekit::mysql {
+
+class MysqlConnection final : public sdk::SqlConnection {
+ public:
+  void connect(const sdk::ConnectParams& params) override;
+  void cancel() noexcept override { line_.cancel(); }
+  sdk::Server inspect() override;
+  std::vector<std::string> tables(const sdk::TableName& name) override;
+  std::int64_t estimate(const sdk::Purge& purge) override;
+  std::vector<sdk::Walk> propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
+  std::vector<std::string> prepare(const sdk::Purge& purge) override;
+  void lock_run(const std::string& key) override;
+  void unlock_run(const std::string& key) override;
+  sdk::Ledger ledger_find(const sdk::TableName& name) override;
+  sdk::Deleted delete_range(const sdk::Range& range) override;
+  double replica_lag() override;
+
+ private:
+  // SqlSession
+  const sdk::Dialect& dialect() const override { return dialect_; }
+  std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return line_.execute(text, params); }
+  sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return line_.query(text, params); }
+  void begin_transaction() override;
+  void commit_transaction() override { line_.commit(); }
+  void rollback_transaction() override { line_.rollback(); }
+  void set_lock_wait(std::uint32_t wait_ms) override;
+
+  sdk::Table read_table(const sdk::TableName& name) override;
+  void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+
+  bool keeps_many_locks() const;
+  std::int64_t remove(const ChunkDelete& chunk, const sdk::Row& slots);
+  std::int64_t explained_rows(const sdk::Sql& select);
+
+  Line line_;
+  MysqlDialect dialect_;
+  std::string database_;
+  std::int64_t lock_wait_s_ = -1;
+  std::set<std::string> run_locks_;
+  std::optional<Walk> walk_;
+  std::optional<sdk::ChildDelete> by_keys_;
+};
+
+}  // namespace purgekit::mysql
