@@ -20,47 +20,52 @@ class Connection {
   Connection(const std::string& backend, sdk::ConnectParams params)
       : backend_(backend), params_(std::move(params)), session_(std::make_shared<Session>(backend_named(backend))) {
     const std::shared_ptr<Session> session = session_;
-    run_interruptible([&] { connect(*session); }, [&] { session->cancel(); });
+    run_interruptible([&](Caller&) { connect(*session); }, [&] { session->cancel(); });
   }
 
   const std::string& backend() const { return backend_; }
 
   py::dict server() {
     sdk::Server server;
-    with_session([&](Session& s) { server = s.inspect(); });
+    with_session([&](Session& s, Caller&) { server = s.inspect(); });
     return from_server(server);
   }
 
   Plan plan(const std::vector<Policy>& policies, const PlanOptions& options) {
     Plan plan;
-    with_session([&](Session& s) { plan = make_plan(s, policies, options); });
+    with_session([&](Session& s, Caller&) { plan = make_plan(s, policies, options); });
     return plan;
   }
 
   std::string run(const Plan& plan, const RunOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
     Report report;
     std::optional<py::error_already_set> callback_error;
-    ProgressSink sink;
-    if (!on_progress.is_none()) {
-      sink = [&](const Progress& p) {
-        const py::gil_scoped_acquire acquire;
-        if (callback_error) return;
-        try {
-          on_progress(progress_dict(p));
-        } catch (py::error_already_set& e) {
-          callback_error.emplace(e);
-          control->stop("on_progress raised");
-        }
-      };
-    }
-    with_session([&](Session& s) { report = run_plan(s, params_, plan, options, *control, sink); }, [&] { control->stop("signal"); });
+    with_session(
+        [&](Session& s, Caller& caller) {
+          ProgressSink sink;
+          if (!on_progress.is_none()) {
+            sink = [&](const Progress& p) {
+              caller.run([&] {
+                if (callback_error) return;
+                try {
+                  on_progress(progress_dict(p));
+                } catch (py::error_already_set& e) {
+                  callback_error.emplace(e);
+                  control->stop("on_progress raised");
+                }
+              });
+            };
+          }
+          report = run_plan(s, params_, plan, options, *control, sink);
+        },
+        [&] { control->stop("signal"); });
     if (callback_error) throw py::error_already_set(*callback_error);
     return report.to_json();
   }
 
   std::string history(const std::string& ledger) {
     std::string json;
-    with_session([&](Session& s) { json = ledger_history(s, ledger); });
+    with_session([&](Session& s, Caller&) { json = ledger_history(s, ledger); });
     return json;
   }
 
@@ -87,13 +92,13 @@ class Connection {
     }
   }
 
-  void with_session(const std::function<void(Session&)>& work, const std::function<void()>& on_signal = {}) {
+  void with_session(const std::function<void(Session&, Caller&)>& work, const std::function<void()>& on_signal = {}) {
     const std::shared_ptr<Session> session = session_;
     if (!session) throw EngineError(ErrorKind::connection, "closed", "this connection is closed");
     run_interruptible(
-        [&] {
+        [&](Caller& caller) {
           const std::scoped_lock lock(mutex_);
-          work(*session);
+          work(*session, caller);
         },
         [&] {
           if (on_signal) {

@@ -2,9 +2,9 @@
 
 #include <pybind11/stl.h>
 
-#include <condition_variable>
+#include <chrono>
 #include <exception>
-#include <mutex>
+#include <optional>
 #include <thread>
 
 #include "purgekit/error.hpp"
@@ -85,39 +85,45 @@ std::vector<std::string> to_strings(py::handle sequence) {
   return out;
 }
 
-void run_interruptible(const std::function<void()>& work, const std::function<void()>& on_signal) {
-  std::mutex mutex;
-  std::condition_variable ended;
-  bool done = false;
+void Caller::run(const std::function<void()>& task) {
+  std::unique_lock lock(mutex_);
+  task_ = &task;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return task_ == nullptr; });
+}
+
+void run_interruptible(const std::function<void(Caller&)>& work, const std::function<void()>& on_signal) {
+  Caller caller;
   std::exception_ptr problem;
   std::thread worker([&] {
     try {
-      work();
+      work(caller);
     } catch (...) {
       problem = std::current_exception();
     }
-    const std::scoped_lock lock(mutex);
-    done = true;
-    ended.notify_all();
+    const std::scoped_lock lock(caller.mutex_);
+    caller.done_ = true;
+    caller.changed_.notify_all();
   });
-  py::object interrupt_type;
-  py::object interrupt_value;
-  py::object interrupt_trace;
+  std::optional<py::error_already_set> interrupt;
   for (bool finished = false; !finished;) {
+    const std::function<void()>* task = nullptr;
     {
       const py::gil_scoped_release release;
-      std::unique_lock lock(mutex);
-      finished = ended.wait_for(lock, std::chrono::milliseconds(50), [&] { return done; });
+      std::unique_lock lock(caller.mutex_);
+      caller.changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return caller.done_ || caller.task_ != nullptr; });
+      finished = caller.done_;
+      task = caller.task_;
+    }
+    if (task != nullptr) {
+      (*task)();
+      const std::scoped_lock lock(caller.mutex_);
+      caller.task_ = nullptr;
+      caller.changed_.notify_all();
     }
     if (PyErr_CheckSignals() != 0) {
-      PyObject* type = nullptr;
-      PyObject* value = nullptr;
-      PyObject* trace = nullptr;
-      PyErr_Fetch(&type, &value, &trace);
-      const bool first = !interrupt_type;
-      interrupt_type = py::reinterpret_steal<py::object>(type);
-      interrupt_value = py::reinterpret_steal<py::object>(value);
-      interrupt_trace = py::reinterpret_steal<py::object>(trace);
+      const bool first = !interrupt;
+      interrupt.emplace();
       if (first) on_signal();
     }
   }
@@ -125,10 +131,7 @@ void run_interruptible(const std::function<void()>& work, const std::function<vo
     const py::gil_scoped_release release;
     worker.join();
   }
-  if (interrupt_type) {
-    PyErr_Restore(interrupt_type.release().ptr(), interrupt_value.release().ptr(), interrupt_trace.release().ptr());
-    throw py::error_already_set();
-  }
+  if (interrupt) throw py::error_already_set(*interrupt);
   if (problem) std::rethrow_exception(problem);
 }
 

@@ -4,7 +4,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,9 +27,23 @@ py::object from_value(const sdk::Value& value);
 
 std::vector<std::string> to_strings(py::handle sequence);
 
+/// Lets native work have something done on the thread that called from Python, where people expect their callbacks.
+class Caller {
+ public:
+  /// From the worker: have `task` run by the calling thread under the GIL, and wait for it.
+  void run(const std::function<void()>& task);
+
+ private:
+  friend void run_interruptible(const std::function<void(Caller&)>& work, const std::function<void()>& on_signal);
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void()>* task_ = nullptr;
+  bool done_ = false;
+};
+
 /// Run `work` on a thread of its own with the GIL released, so that Python's signal handlers run meanwhile. When a handler
 /// raises (Ctrl-C), `on_signal` is called once and the exception is raised after the work has ended. Joins before returning.
-void run_interruptible(const std::function<void()>& work, const std::function<void()>& on_signal);
+void run_interruptible(const std::function<void(Caller&)>& work, const std::function<void()>& on_signal);
 
 /// Raise EngineError and sdk::Error as the classes of purgekit.errors.
 void register_errors(py::module_& module);

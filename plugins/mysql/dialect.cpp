@@ -31,7 +31,7 @@ void MysqlDialect::bind_time(Sql& out, const pk_node& node, std::int64_t ns) con
 // Zero dates ('0000-00-00', where the server lets them in) are how applications without NULL say "none".
 std::string MysqlDialect::counts(const std::string& column, const pk_node& node) const {
   if (is_epoch(node)) return column + " > 0";
-  return column + (is_wall(node) && node.storage != PK_STORED_ZONED_WALL ? " >= '0001-01-01'" : " > '1970-01-01'");
+  return column + (is_wall(node) && node.storage != PK_STORED_ZONED_WALL ? " >= '0001-01-01'" : " >= '1970-01-01 00:00:01'");
 }
 
 std::string MysqlDialect::wall(const std::string& column) const {

@@ -228,9 +228,13 @@ sdk::Rows Line::query(const std::string& text, const std::vector<sdk::Value>& pa
   const Busy busy(*this);
   const Clock::time_point start = Clock::now();
   try {
+    // MariaDB answers a DELETE … RETURNING whose condition can't be met without a result, and the client library sees that
+    // on the first execution only.
+    if (text.rfind("DELETE", 0) == 0) statements_.erase(text);
     sql::PreparedStatement& statement = prepared(text);
     const ByteStreams streams = bind_all(statement, params);
-    const std::unique_ptr<sql::ResultSet> result(statement.executeQuery());
+    if (!statement.execute()) return {};
+    const std::unique_ptr<sql::ResultSet> result(statement.getResultSet());
     return read_all(*result);
   } catch (const sql::SQLException& e) {
     statements_.erase(text);

@@ -45,6 +45,13 @@ void add_range(Sql& out, const WalkPath& path, bool has_lower) {
   add_bound(out, path.columns, "<=", has_lower ? path.columns.size() : 0);
 }
 
+void add_place(Sql& out, const WalkPath& path) {
+  for (std::size_t i = 0; i < path.columns.size(); ++i) {
+    out << (i > 0 ? " AND " : "") << path.columns[i].sql << " = ";
+    out.slot(i, path.columns[i].kind);
+  }
+}
+
 std::size_t slots_of_range(const WalkPath& path, bool has_lower) { return path.columns.size() * (has_lower ? 2 : 1); }
 
 Sql probe_statement(const DeleteShape& shape, const WalkPath& path, bool has_lower) {
@@ -82,6 +89,7 @@ Walk::Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path)
     }
     deletes_.push_back(chunk_delete(shape, [this, has_lower](Sql& out) { add_range(out, path_, has_lower); }, tail));
   }
+  if (path_.unique) single_ = chunk_delete(shape, [this](Sql& out) { add_place(out, path_); }, nullptr);
 }
 
 std::vector<std::string> Walk::statements() const {
@@ -111,6 +119,19 @@ void Walk::start_pass(bool from_start) {
   visited_ = from_start ? 0 : -1;
 }
 
+// The last row of a chunk, or nothing when the pass ends before.
+Row Walk::probe(const Place& place, std::int64_t rows_wanted) {
+  Row slots = place.row;
+  slots.insert(slots.end(), end_.begin(), end_.end());
+  slots.push_back(Value::integer(rows_wanted - 1));
+  return fetch_row(probes_[!place.row.empty()], slots);
+}
+
+void Walk::count_visited(sdk::Deleted& out, const Row& until) {
+  if (visited_ >= 0) visited_ += out.rows_visited;
+  out.share_done = out.done ? 1 : share_of(until);
+}
+
 sdk::Deleted Walk::next(const sdk::Range& range, const Remove& remove) {
   if (path_.columns.empty()) return scan(range, remove);
   const Place place = place_of(range.cursor);
@@ -118,30 +139,37 @@ sdk::Deleted Walk::next(const sdk::Range& range, const Remove& remove) {
   if (end_.empty()) return {0, 0, range.cursor, true, 1};
 
   const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
-  const bool has_lower = !place.row.empty();
+  if (wanted == 1 && single_) return next_single(range, place, remove);
+  Row until = probe(place, wanted);
+  sdk::Deleted out;
+  out.done = until.empty();
+  if (out.done) until = end_;
   Row slots = place.row;
-  slots.insert(slots.end(), end_.begin(), end_.end());
-  slots.push_back(Value::integer(wanted - 1));
-  Row until = fetch_row(probes_[has_lower], slots);
-  bool done = until.empty();
-  if (done) until = end_;
-
-  slots = place.row;
   slots.insert(slots.end(), until.begin(), until.end());
   slots.push_back(Value::integer(wanted));
-  sdk::Deleted out;
-  out.rows_deleted = remove(deletes_[has_lower], slots);
-  out.rows_visited = done ? out.rows_deleted : wanted;
+  out.rows_deleted = remove(deletes_[!place.row.empty()], slots);
+  out.rows_visited = out.done ? out.rows_deleted : wanted;
   if (!path_.unique && out.rows_deleted >= wanted) {
     // The limit may have left rows behind: the same range once more.
-    done = false;
+    out.done = false;
     out.cursor = range.cursor.empty() ? sdk::encode_row({Value::null()}) : range.cursor;
   } else {
     out.cursor = sdk::encode_row(until);
   }
-  if (visited_ >= 0) visited_ += out.rows_visited;
-  out.done = done;
-  out.share_done = done ? 1 : share_of(until);
+  count_visited(out, until);
+  return out;
+}
+
+// A range scan locks the row behind the range too, to see that it ends there; so a row before a locked one would seem
+// blocked itself. By its whole key a row is locked alone.
+sdk::Deleted Walk::next_single(const sdk::Range& range, const Place& place, const Remove& remove) {
+  const Row until = probe(place, 1);
+  sdk::Deleted out;
+  out.done = until.empty();
+  out.cursor = out.done ? range.cursor : sdk::encode_row(until);
+  if (!out.done) out.rows_deleted = remove(*single_, until);
+  out.rows_visited = out.done ? 0 : 1;
+  count_visited(out, until);
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,13 +30,16 @@ class Walk {
 
  private:
   struct Place {
-    sdk::Row row;       // empty: before the first row
+    sdk::Row row;        // empty: before the first row
     bool given = false; // the cursor belongs to a pass under way
   };
 
   Place place_of(const std::string& cursor) const;
+  sdk::Deleted next_single(const sdk::Range& range, const Place& place, const Remove& remove);
   sdk::Deleted scan(const sdk::Range& range, const Remove& remove);
   void start_pass(bool from_start);
+  sdk::Row probe(const Place& place, std::int64_t rows_wanted);
+  void count_visited(sdk::Deleted& out, const sdk::Row& until);
   sdk::Row fetch_row(const sdk::Sql& sql, const sdk::Row& slots = {});
   double share_of(const sdk::Row& row) const;
   double position(const sdk::Row& row) const;
@@ -44,9 +48,10 @@ class Walk {
   WalkPath path_;
   std::uint32_t first_kind_ = PK_COLUMN_OTHER;
   std::int64_t rows_estimate_;
-  std::vector<sdk::Sql> ends_;     // first row, last row
+  std::vector<sdk::Sql> ends_;    // first row, last row
   std::vector<sdk::Sql> probes_;   // [has a lower bound]
-  std::vector<ChunkDelete> deletes_; // [has a lower bound]; the only one of a scan
+  std::vector<ChunkDelete> deletes_;  // [has a lower bound]; the only one of a scan
+  std::optional<ChunkDelete> single_;  // one row by its whole place, where places are unique
 
   sdk::Row end_;
   double low_ = 0;

@@ -17,7 +17,7 @@ struct WalkPath {
   std::string id;
   std::string strategy;
   std::string index;                    ///< as stored; empty for a scan
-  std::vector<std::uint32_t> positions; ///< of `columns` in the table
+  std::vector<std::uint32_t> positions;  ///< of `columns` in the table
   std::vector<sdk::KeyColumn> columns;  ///< walked in this order; empty for a scan
   bool unique = false;                  ///< no two rows share a place
   std::optional<std::uint32_t> guard;   ///< predicate node every row to be deleted satisfies, a range of the first column

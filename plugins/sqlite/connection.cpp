@@ -102,7 +102,8 @@ void SqliteConnection::connect(const ConnectParams& params) {
     if (const std::string* value = params.option("secure_delete")) set_secure_delete(db_, *value);
   } catch (Error& e) {
     db_.close();
-    throw e.context(path);
+    if (e.message().find(path) == std::string::npos) e.context(path);
+    throw;
   }
   lock_wait_ms_ = params.lock_wait_ms;
   db_.set_lock_wait(lock_wait_ms_);

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t cache_limit = 32;
 constexpr int progress_steps = 4'000;  // some 100 rows of a DELETE; the handler itself costs nanoseconds
 constexpr int cache_kib = 32 * 1024;
+constexpr int dirty_kib = 128 * 1024;
+constexpr std::int64_t checkpoint_bytes = 16 * 1024 * 1024;
 
 sdk::Value column_value(sqlite3_stmt* statement, int i) {
   const auto size = [&] { return static_cast<std::size_t>(sqlite3_column_bytes(statement, i)); };
@@ -107,7 +109,18 @@ void Database::open(const std::string& path) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   register_time_functions(db_);
   execute("PRAGMA foreign_keys = ON");
+  tune();
+}
+
+// All of this is this connection's own and leaves no mark in the file.
+void Database::tune() {
   execute("PRAGMA cache_size = -" + std::to_string(cache_kib));
+  // Pages that a chunk changed stay in memory until it commits; written out early, many are written twice.
+  execute("PRAGMA cache_spill = -" + std::to_string(dirty_kib));
+  // The default, 1000 pages, is less than one chunk changes where indexes are in random order: each commit would write every page
+  // twice. Waiting for a few chunks saves a third of the time and makes no chunk longer.
+  const std::int64_t page_bytes = query("PRAGMA main.page_size").at(0).at(0).i64;
+  execute("PRAGMA main.wal_autocheckpoint = " + std::to_string(std::max<std::int64_t>(1'000, checkpoint_bytes / std::max<std::int64_t>(page_bytes, 512))));
 }
 
 void Database::close() noexcept {
@@ -256,6 +269,7 @@ void Database::begin_immediate() {
     throw sdk::Error(PK_CONNECTION_LOST, "the file at " + path_ + " was replaced while it was open; nothing more is written to the old one");
   }
   check_sole_library(id_, path_);
+  if (read_only()) throw make_error(SQLITE_READONLY, "");  // SQLite itself would notice at the first change only
   execute("BEGIN IMMEDIATE");
   in_transaction_ = true;
 }

@@ -74,6 +74,7 @@ class Database {
   };
   class Use;
 
+  void tune();
   void enter() noexcept;
   void leave() noexcept;
   void require_usable();

@@ -42,7 +42,8 @@ const char* explanation(pk_code code) {
                                      "again";
     case PK_READ_ONLY: return "the database file or its folder can't be written; nothing was changed; check permissions of both, and that the file system is not "
                               "mounted read-only";
-    case PK_CONNECT_FAILED: return "the database file can't be opened; check the path, and permissions of the file and of its folder";
+    case PK_CONNECT_FAILED: return "the database file can't be opened; check the path and the permissions of file and folder (in WAL mode "
+                                   "the folder must be writable even for reading)";
     case PK_CORRUPT: return "the file is damaged, encrypted or no SQLite database; check it with PRAGMA integrity_check and restore it from a backup if need be";
     case PK_FOREIGN_KEY: return "a row of another table still refers to a row of this chunk; the chunk is rolled back";
     case PK_TRIGGER: return "a trigger or constraint of the schema refused the delete; the chunk is rolled back";
@@ -52,6 +53,7 @@ const char* explanation(pk_code code) {
     case PK_PRIVILEGE: return "access is denied; check who owns the file";
     case PK_SERIALIZATION: return "SQLite rolled the transaction back; it can be tried again";
     case PK_NOT_SUPPORTED: return "the schema needs something this connection does not have, or breaks a rule of SQLite";
+    case PK_NOT_FOUND: return "the statement names a table or column that does not exist";
     case PK_DATA: return "a stored value could not be handled";
     default: return "SQLite refused the statement";
   }

@@ -47,6 +47,8 @@ MESSAGES = (
 def dialect() -> dict[str, Any]:
     """What differs from the default dialect."""
     return {
+        # In double quotes, SQLite takes an unknown column for a text.
+        "quote": "`",
         "placeholder": "?",
         "has_returning": sqlite3.sqlite_version_info >= (3, 35),
         "has_row_ranges": sqlite3.sqlite_version_info >= (3, 15),
@@ -86,6 +88,7 @@ class Sqlite3Session(BackendSession):
             isolation_level=None,  # transactions begin when we say so
             check_same_thread=False,  # calls are serial, but not all from one thread
         )
+        self._open.execute("PRAGMA foreign_keys = ON")
         self._open.execute("SELECT count(*) FROM sqlite_master").fetchone()  # says so now if it is no database
 
     def close(self) -> None:

@@ -103,8 +103,8 @@ class Database:
             policies: one policy or several.
             now: instead of the database's clock: an ISO instant (UTC without a zone) or a datetime. May lie ahead.
             exact: count to the end, however long that takes.
-            max_fraction: warn when a larger share of a table is purgeable (``run`` refuses).
-            accept_clock: do not complain about implausible times.
+            max_fraction: ``run`` refuses when a larger share of a table is purgeable; the plan warns.
+            accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
         """
         listed = _listed(policies)
         options: Json = {
@@ -115,7 +115,8 @@ class Database:
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
         }
         native = self._connection.plan(listed, **options)
-        return Plan(native, [self._advice(policy, options) for policy in listed])
+        advice = [self._advice(policy, options) for policy in listed]
+        return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock)
 
     def run(
         self,
@@ -137,7 +138,7 @@ class Database:
             on_progress: called with a dict at most once a chunk, from another thread.
             ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
             control: to stop or cancel it from elsewhere.
-            accept_clock: go on although a sampled time column looks implausible in its unit.
+            accept_clock: as for ``plan``.
 
         Returns:
             The report of a completed or stopped run.
@@ -166,8 +167,8 @@ class Database:
             "max_replica_lag_s": limits.max_replica_lag_s,
             "lock_wait_ms": limits.lock_wait_ms,
             "stop_file": limits.stop_file or "",
-            "max_fraction": limits.max_fraction,
-            "accept_clock": accept_clock,
+            "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
+            "accept_clock": accept_clock or plan.accept_clock,
             "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
         }
         document = self._recorded_run(plan, options)

@@ -13,8 +13,17 @@ Json = dict[str, Any]
 class Plan:
     """A frozen plan: what ``run`` will do. ``to_dict`` gives ``purgekit.plan/1``."""
 
-    def __init__(self, native: _core.Plan, extra_warnings: list[list[Json]] | None = None) -> None:
+    def __init__(
+        self,
+        native: _core.Plan,
+        extra_warnings: list[list[Json]] | None = None,
+        *,
+        max_fraction: float | None = None,
+        accept_clock: bool = False,
+    ) -> None:
         self.native = native
+        self.max_fraction = max_fraction
+        self.accept_clock = accept_clock
         self._json: Json = json.loads(native.to_json())
         for entry, warnings in zip(self.policies, extra_warnings or [], strict=False):
             entry.setdefault("warnings", []).extend(warnings)

@@ -19,7 +19,7 @@ from purgekit._core import RunControl
 def stop_on_signals(
     control: RunControl, signals: Sequence[signal.Signals], on_first: Callable[[], object] = lambda: None
 ) -> Iterator[None]:
-    """The first signal ends a run after the chunk in hand, the second cancels that chunk. Then handlers are put back."""
+    """The first signal ends a run after the chunk in hand, the second cancels that chunk."""
     count = 0
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -40,7 +40,7 @@ def stop_on_signals(
 
 
 def stop_on_ctrl_c(control: RunControl) -> contextlib.AbstractContextManager[None]:
-    """For scripts and notebooks: as above for SIGINT, unless somebody else handles it or this is not the main thread."""
+    """As above for SIGINT, unless somebody else handles it or this is not the main thread."""
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return stop_on_signals(control, [signal.SIGINT])

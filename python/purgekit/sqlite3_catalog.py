@@ -59,7 +59,10 @@ def tables(connection: sqlite3.Connection, schema: str) -> list[str]:
 
 
 def _find(connection: sqlite3.Connection, schema: str, name: str, name_quoted: bool) -> tuple[str, str, str] | None:
-    sql = f"SELECT name, type, sql FROM {_quote(schema)}.sqlite_master WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*' AND name = ?"
+    sql = (
+        f"SELECT name, type, sql FROM {_quote(schema)}.sqlite_master"
+        " WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*' AND name = ?"
+    )
     try:
         row = connection.execute(sql, (name,)).fetchone()
         if row is None and not name_quoted:

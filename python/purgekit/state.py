@@ -28,9 +28,9 @@ def state_folder() -> Path:
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """Sorts by time: ``20261121T101112Z-3f9a2c4e``."""
+    """Sorts by time, to the millisecond: ``20261121T101112345Z-3f9a2c``."""
     instant = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
-    return f"{instant:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    return f"{instant:%Y%m%dT%H%M%S}{instant.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
 
 
 class RunStore:

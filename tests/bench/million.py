@@ -113,7 +113,6 @@ def measure(name: str, urls: list[str], args: argparse.Namespace, now_ns: int, d
             connection.cursor().execute("CHECKPOINT")
         if name == "mariadb":
             connection.cursor().execute("ANALYZE TABLE IDN_AUTH_SESSION_STORE")
-            connection.cursor().fetchall()
         survivors(connection)  # warm
         connections.append(connection)
 

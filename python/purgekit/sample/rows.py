@@ -61,7 +61,9 @@ def _session_id(rng: random.Random, time_ns: int) -> str:
     So old sessions lie together in every index. With ids that are random from the first digit on, each row is deleted
     from other pages of the indexes, and any purge writes several times as much.
     """
-    digits = f"{time_ns // 1_000_000:012x}7{rng.getrandbits(12):03x}{8 + rng.getrandbits(2):x}{rng.getrandbits(60):015x}"
+    digits = (
+        f"{time_ns // 1_000_000:012x}7{rng.getrandbits(12):03x}{8 + rng.getrandbits(2):x}{rng.getrandbits(60):015x}"
+    )
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 

@@ -1,0 +1,36 @@
+"""All parts of the suite in one class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+
+from purgekit.testing.bench import Bench
+from purgekit.testing.children import Children
+from purgekit.testing.describing import Describing
+from purgekit.testing.errors import Errors
+from purgekit.testing.ledgers import Ledgers
+from purgekit.testing.locks import Locks
+from purgekit.testing.predicates import Predicates
+from purgekit.testing.quirks import Quirks
+from purgekit.testing.walks import Walks
+
+
+class ConformanceSuite(Describing, Predicates, Walks, Children, Ledgers, Locks, Errors):
+    """Subclass it as ``TestMine`` and set ``quirks``, or override the fixture of that name."""
+
+    quirks: ClassVar[Quirks]
+
+    @pytest.fixture
+    def declared_quirks(self) -> Quirks:
+        """Override when the quirks depend on other fixtures, such as a server's URL."""
+        return self.quirks
+
+    @pytest.fixture
+    def bench(self, declared_quirks: Quirks) -> Iterator[Bench]:
+        """The workbench; what a test makes on it is dropped afterwards."""
+        made = Bench(declared_quirks)
+        yield made
+        made.clean()

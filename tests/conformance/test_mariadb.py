@@ -1,0 +1,20 @@
+"""MariaDB passes the shipped suite."""
+
+import pytest
+from servers import connect
+
+from purgekit.testing import ConformanceSuite, Quirks
+
+
+@pytest.mark.needs_server
+class TestMariaDb(ConformanceSuite):
+    @pytest.fixture
+    def declared_quirks(self, mariadb_url: str) -> Quirks:
+        return Quirks(
+            url=mariadb_url,
+            admin=lambda: connect(mariadb_url),
+            quote="`",
+            placeholder="%s",
+            timestamp="DATETIME(6)",
+            table_suffix=" ENGINE=InnoDB",
+        )

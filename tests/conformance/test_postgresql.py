@@ -1,0 +1,13 @@
+"""PostgreSQL passes the shipped suite."""
+
+import pytest
+from servers import connect
+
+from purgekit.testing import ConformanceSuite, Quirks
+
+
+@pytest.mark.needs_server
+class TestPostgresql(ConformanceSuite):
+    @pytest.fixture
+    def declared_quirks(self, postgresql_url: str) -> Quirks:
+        return Quirks(url=postgresql_url, admin=lambda: connect(postgresql_url), placeholder="%s")

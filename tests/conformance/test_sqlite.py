@@ -1,0 +1,21 @@
+"""SQLite passes the shipped suite."""
+
+import sqlite3
+
+import pytest
+
+from purgekit.testing import ConformanceSuite, Quirks
+
+ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"
+
+
+class TestSqlite(ConformanceSuite):
+    @pytest.fixture
+    def declared_quirks(self, sqlite_url: str) -> Quirks:
+        path = sqlite_url.removeprefix("sqlite:///")
+        sqlite3.connect(path).close()
+        return Quirks(
+            url=sqlite_url,
+            admin=lambda: sqlite3.connect(path, timeout=10, isolation_level=None),
+            unsupported={"locked_rows": ONE_WRITER},
+        )

@@ -1,0 +1,285 @@
+#include "fake/connection.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "purgekit/registry.hpp"
+#include "purgekit/sdk/render.hpp"
+
+namespace purgekit::fake {
+
+using sdk::Error;
+
+// Each call goes through here: counted, scripted, and impossible on a connection that is gone.
+void Connection::verb(const char* name) {
+  const int call = ++db_.calls[name];
+  if (!connected_ && std::string(name) != "connect") throw Error(PK_CONNECTION_LOST, "the connection is gone");
+  try {
+    if (const auto found = db_.always.find(name); found != db_.always.end()) found->second(*this);
+    if (const auto found = db_.script.find({name, call}); found != db_.script.end()) found->second(*this);
+  } catch (const Error& e) {
+    if (e.connection_lost()) lose();
+    throw;
+  }
+}
+
+void Connection::lose() {
+  transaction_.reset();
+  connected_ = false;
+  pass_end_ = -1;
+  prepared_ = nullptr;
+}
+
+Transaction& Connection::open() {
+  if (!transaction_) throw Error(PK_INTERNAL, "no transaction is open");
+  return *transaction_;
+}
+
+void Connection::apply() {
+  db_.apply(open());
+  transaction_.reset();
+}
+
+void Connection::leave_hanging(bool commits, int waits) {
+  db_.hanging = open();
+  db_.hanging_commits = commits;
+  db_.hanging_waits = waits;
+  transaction_.reset();
+}
+
+void Connection::refuse_if_hanging() {
+  if (!db_.hanging) return;
+  if (db_.hanging_waits-- > 0) throw Error(PK_LOCK_TIMEOUT, "the slot is locked");
+  db_.settle_hanging();
+}
+
+Connection::Matcher Connection::matcher(const pk_predicate& p, std::uint32_t index) {
+  const pk_node& n = sdk::node_at(p, index);
+  const bool negated = (n.flags & PK_NEGATED) != 0;
+  switch (n.kind) {
+    case PK_NODE_TRUE: return [](const Record&) { return true; };
+    case PK_NODE_FALSE: return [](const Record&) { return false; };
+    case PK_NODE_AND: {
+      std::vector<Matcher> all;
+      for (std::uint32_t i = 0; i < n.child_count; ++i) all.push_back(matcher(p, n.first_child + i));
+      return [all](const Record& r) { return std::all_of(all.begin(), all.end(), [&](const Matcher& m) { return m(r); }); };
+    }
+    case PK_NODE_EXISTS: return [negated](const Record& r) { return r.referenced != negated; };
+    case PK_NODE_TIME: {
+      const std::int64_t cutoff_ns = n.cutoff_ns;
+      return [cutoff_ns](const Record& r) { return r.expires_ms > 0 && r.expires_ms * 1'000'000 < cutoff_ns; };
+    }
+    default: throw Error(PK_NOT_SUPPORTED, "the fake knows no such rule");
+  }
+}
+
+void Connection::connect(const sdk::ConnectParams&) {
+  verb("connect");
+  lose();
+  connected_ = true;
+}
+
+sdk::Server Connection::inspect() {
+  verb("inspect");
+  sdk::Server out = db_.server;
+  out.clock_utc_ns = db_.now_ns;
+  return out;
+}
+
+sdk::Table Connection::describe(const sdk::TableName& name) {
+  verb("describe");
+  if (name.name == db_.table.name) return db_.table;
+  if (name.name == db_.child.name) return db_.child;
+  throw Error(PK_NOT_FOUND, "no table " + name.name);
+}
+
+std::int64_t Connection::count(const sdk::Purge& purge) {
+  verb("count");
+  const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
+  return std::count_if(db_.rows.begin(), db_.rows.end(), [&](const auto& row) { return matches(row.second); });
+}
+
+std::int64_t Connection::estimate(const sdk::Purge&) {
+  verb("estimate");
+  return db_.estimate >= 0 ? db_.estimate : unsupported<std::int64_t>("estimate");
+}
+
+std::string Connection::sample_key(const sdk::Purge& purge) {
+  verb("sample_key");
+  const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
+  for (const auto& [id, record] : db_.rows) {
+    if (matches(record)) return "ID=" + std::to_string(id);
+  }
+  return "";
+}
+
+std::vector<sdk::Value> Connection::sample_column(const sdk::Purge&, const std::string& column) {
+  verb("sample_column");
+  std::vector<sdk::Value> out;
+  for (const auto& [id, record] : db_.rows) out.push_back(sdk::Value::integer(column == "ID" ? id : record.expires_ms));
+  return out;
+}
+
+std::vector<sdk::Walk> Connection::propose(const sdk::Purge&, std::int64_t, std::int64_t) {
+  verb("propose");
+  return db_.walks;
+}
+
+std::vector<std::string> Connection::prepare(const sdk::Purge& purge) {
+  verb("prepare");
+  prepared_ = matcher(*purge.predicate, purge.predicate->root);
+  walk_ = purge.walk;
+  pass_end_ = -1;
+  std::int64_t cutoff_ns = 0;
+  for (std::uint32_t i = 0; i < purge.predicate->node_count; ++i) {
+    const pk_node& n = sdk::node_at(*purge.predicate, i);
+    if (n.kind == PK_NODE_TIME) cutoff_ns = n.cutoff_ns;
+  }
+  db_.prepared_cutoffs_ns.push_back(cutoff_ns);
+  return {"DELETE by " + walk_};
+}
+
+void Connection::lock_run(const std::string&) {
+  verb("lock_run");
+  if (db_.run_locked) throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running");
+}
+
+void Connection::unlock_run(const std::string&) { verb("unlock_run"); }
+
+sdk::Ledger Connection::ledger_find(const sdk::TableName&) {
+  verb("ledger_find");
+  return db_.ledger;
+}
+
+void Connection::ledger_create() {
+  verb("ledger_create");
+  db_.ledger.state = PK_LEDGER_PRESENT;
+}
+
+sdk::Slot Connection::slot_lock(const std::string& key, std::uint32_t) {
+  verb("slot_lock");
+  if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");
+  refuse_if_hanging();
+  transaction_.emplace();
+  const auto found = db_.slots.find(key);
+  if (found != db_.slots.end()) return found->second;
+  sdk::Slot fresh;
+  fresh.key = key;
+  return fresh;
+}
+
+void Connection::slot_write(const sdk::Slot& slot) {
+  verb("slot_write");
+  open().slot = slot;
+}
+
+void Connection::run_write(const sdk::RunRecord& run) {
+  verb("run_write");
+  db_.runs[run.id] = run.document;
+}
+
+std::vector<sdk::RunRecord> Connection::run_list() {
+  verb("run_list");
+  std::vector<sdk::RunRecord> out;
+  for (const auto& [id, document] : db_.runs) out.push_back({id, document});
+  return out;
+}
+
+void Connection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
+  verb("begin");
+  if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");
+  if (!key.empty()) {
+    refuse_if_hanging();
+    const auto found = db_.slots.find(key);
+    if (found == db_.slots.end() || found->second.epoch != epoch || found->second.seq != seq) throw Error(PK_FENCED, "another run has taken this table over");
+    transaction_.emplace();
+    transaction_->slot = found->second;
+    transaction_->slot->seq += 1;
+  } else {
+    transaction_.emplace();
+  }
+}
+
+sdk::Deleted Connection::delete_range(const sdk::Range& range) {
+  verb("delete_range");
+  Transaction& transaction = open();
+  if (!prepared_) throw Error(PK_INVALID_ARGUMENT, "nothing is prepared on this connection");
+  const std::int64_t after = range.cursor.empty() ? 0 : std::stoll(range.cursor);
+  if (range.cursor.empty() || pass_end_ < 0) pass_end_ = db_.rows.empty() ? 0 : db_.rows.rbegin()->first;
+  sdk::Deleted out;
+  out.cursor = std::to_string(pass_end_);
+  out.done = true;
+  for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= pass_end_; ++it) {
+    const auto& [id, record] = *it;
+    const bool matches = prepared_(record);
+    if (walk_ == "matching" && !matches) continue;
+    if (out.rows_visited == range.max_rows) {
+      out.done = false;
+      break;
+    }
+    ++out.rows_visited;
+    out.cursor = std::to_string(id);
+    if (out.rows_visited > db_.most_rows_in_time) throw Error(PK_STATEMENT_TIMEOUT, "the statement took too long");
+    if (!matches) continue;
+    if (record.locked) throw Error(PK_LOCK_TIMEOUT, "a row is locked");
+    if (!record.held_by.empty()) throw Error(PK_FOREIGN_KEY, "a reference forbids it").constraint(record.held_by);
+    if (record.trigger) throw Error(PK_TRIGGER, "a trigger refuses").constraint("guard");
+    transaction.deleted.insert(id);
+    ++out.rows_deleted;
+  }
+  if (out.done) out.cursor = std::to_string(pass_end_);
+  return out;
+}
+
+std::int64_t Connection::delete_children(std::size_t) {
+  verb("delete_children");
+  Transaction& transaction = open();
+  std::int64_t deleted = 0;
+  for (const std::int64_t id : transaction.deleted) deleted += db_.rows.at(id).children;
+  transaction.children += deleted;
+  return deleted;
+}
+
+void Connection::checkpoint(const sdk::Slot& slot) {
+  verb("checkpoint");
+  Transaction& transaction = open();
+  if (!transaction.slot || transaction.slot->seq != slot.seq || transaction.slot->epoch != slot.epoch) throw Error(PK_FENCED, "another run has taken this table over");
+  transaction.slot = slot;
+}
+
+void Connection::commit() {
+  verb("commit");
+  apply();
+}
+
+void Connection::rollback() {
+  verb("rollback");
+  transaction_.reset();
+}
+
+double Connection::replica_lag() {
+  verb("replica_lag");
+  if (db_.replica_lags_s.empty()) return unsupported<double>("replica_lag");
+  const double lag_s = db_.replica_lags_s.front();
+  if (db_.replica_lags_s.size() > 1) db_.replica_lags_s.erase(db_.replica_lags_s.begin());
+  return lag_s;
+}
+
+namespace {
+
+class FakeBackend final : public sdk::Backend {
+ public:
+  std::unique_ptr<sdk::Connection> open() override { return std::make_unique<Connection>(database()); }
+};
+
+}  // namespace
+
+void register_fake() {
+  static const bool once = [] {
+    register_backend(std::make_unique<FakeBackend>(), "fake", "1", "fake");
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+}  // namespace purgekit::fake

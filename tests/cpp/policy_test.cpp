@@ -1,0 +1,98 @@
+#include "purgekit/policy.hpp"
+
+#include "support/expect_error.hpp"
+
+namespace purgekit {
+namespace {
+
+Policy sessions() {
+  rule::Expired expired;
+  expired.time.column = "EXPIRY_TIME";
+  expired.time.unit = Unit::nanoseconds;
+  return Policy{"sessions", "IDN_SESSION", Predicate::expired(expired), Policy::default_grace_ns, {}, {}, false};
+}
+
+std::string refusal(const char* json) {
+  return message_of([&] { Policy::from_json(json); });
+}
+
+TEST(Policy, ComesBackFromJson) {
+  Policy policy = sessions();
+  EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+  policy.grace_ns = 90'000'000'000;
+  policy.max_fraction = 0.5;
+  policy.optional = true;
+  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}};
+  EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+}
+
+TEST(Policy, GraceIsTwoHoursUnlessGiven) {
+  const Policy policy = Policy::from_json(R"({"name":"p","table":"T","where":{"column":"A","null":true}})");
+  EXPECT_EQ(policy.grace_ns, 7'200'000'000'000);
+  EXPECT_FALSE(policy.optional);
+  EXPECT_FALSE(policy.max_fraction.has_value());
+}
+
+TEST(Policy, RefusesWhatIsWrong) {
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T"})"), "take every row");
+  EXPECT_HAS(refusal(R"({"name":"","table":"T","where":{"column":"A","null":true}})"), "name");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"","where":{"column":"A","null":true}})"), "table name is empty");
+  EXPECT_HAS(refusal(R"({"name":"p","tabel":"T","where":{"column":"A","null":true}})"), "did you mean table?");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","grace":"2 hours","where":{"column":"A","null":true}})"), "2 hours");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":1.5,"where":{"column":"A","null":true}})"), "max_fraction");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":0,"where":{"column":"A","null":true}})"), "max_fraction");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":"all","where":{"column":"A","null":true}})"), "number");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","optional":1,"where":{"column":"A","null":true}})"), "true or false");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C"}],"where":{"column":"A","null":true}})"), "needs on");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C","on":{"X":1}}],"where":{"column":"A","null":true}})"), "columns");
+}
+
+TEST(TableName, SplitsAsInSql) {
+  const auto plain = parse_table_name("T");
+  EXPECT_EQ(plain.schema, "");
+  EXPECT_EQ(plain.name, "T");
+  EXPECT_FALSE(plain.name_quoted);
+  const auto both = parse_table_name("s.T");
+  EXPECT_EQ(both.schema, "s");
+  EXPECT_EQ(both.name, "T");
+  const auto quoted = parse_table_name(R"("my.schema"."a ""b""")");
+  EXPECT_EQ(quoted.schema, "my.schema");
+  EXPECT_TRUE(quoted.schema_quoted);
+  EXPECT_EQ(quoted.name, "a \"b\"");
+  EXPECT_TRUE(quoted.name_quoted);
+  const auto half = parse_table_name(R"(s."T")");
+  EXPECT_FALSE(half.schema_quoted);
+  EXPECT_TRUE(half.name_quoted);
+}
+
+TEST(TableName, RefusesWhatIsNone) {
+  EXPECT_HAS(message_of([] { parse_table_name(""); }), "empty");
+  EXPECT_HAS(message_of([] { parse_table_name("s."); }), "empty");
+  EXPECT_HAS(message_of([] { parse_table_name(".T"); }), "empty schema");
+  EXPECT_HAS(message_of([] { parse_table_name("a.b.c"); }), "too many parts");
+  EXPECT_HAS(message_of([] { parse_table_name("\"T"); }), "not closed");
+  EXPECT_HAS(message_of([] { parse_table_name("\"\""); }), "empty");
+  EXPECT_HAS(message_of([] { parse_table_name("T\"x"); }), "double quotes");
+  EXPECT_HAS(message_of([] { parse_table_name("\"T\"x"); }), "too many parts");
+  EXPECT_HAS(message_of([] { parse_table_name(std::string_view("T\0x", 3)); }), "NUL");
+}
+
+TEST(TableName, IsWrittenSoThatItReadsBack) {
+  for (const auto& [schema, name] : std::vector<std::pair<std::string, std::string>>{
+           {"", "T"}, {"s", "T"}, {"a.b", "c.d"}, {"", "has space"}, {"", "\"q\""}, {"s", "\xc3\xa4"}, {"S\"", "."}}) {
+    const auto back = parse_table_name(table_name_text(schema, name));
+    EXPECT_EQ(back.schema, schema);
+    EXPECT_EQ(back.name, name);
+  }
+  EXPECT_EQ(table_name_text("public", "orders"), "public.orders");
+}
+
+TEST(DidYouMean, FindsTheNearestOrNothing) {
+  const std::vector<std::string> names = {"IDN_AUTH_SESSION_STORE", "IDN_OAUTH2_ACCESS_TOKEN", "T"};
+  EXPECT_EQ(did_you_mean("idn_auth_sesion_store", names), " (did you mean IDN_AUTH_SESSION_STORE?)");
+  EXPECT_EQ(did_you_mean("completely_else", names), "");
+  EXPECT_EQ(did_you_mean("x", {}), "");
+}
+
+}  // namespace
+}  // namespace purgekit
