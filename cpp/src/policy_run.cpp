@@ -105,7 +105,7 @@ PolicyReport PolicyRun::run() {
   } catch (const sdk::Error&) {
     // Closing the connection rolls back as well.
   }
-  if (report_.stop_reason != "another_run" && keeper_.epoch() > 0) keeper_.finish(report_);
+  if (report_.stop_reason != "another_run" && keeper_.epoch() > 0) record_outcome();
   if (locked) {
     try {
       session_.unlock_run(slot_key(plan_.table));
@@ -114,6 +114,31 @@ PolicyReport PolicyRun::run() {
     }
   }
   return report_;
+}
+
+// The purge is over; a record that can't be written is found out by the next run.
+void PolicyRun::record_outcome() {
+  for (int tries = 1;; ++tries) {
+    try {
+      keeper_.finish(report_);
+      return;
+    } catch (const sdk::Error& e) {
+      if (tries >= 3 || !(e.connection_lost() || e.retryable())) {
+        log().warn("policy {}: the outcome could not be written to the ledger: {}; the next run finds out by itself", report_.policy, e.message());
+        return;
+      }
+      try {
+        if (e.connection_lost()) {
+          session_.connect(context_.connection);
+          session_.ledger_find(parse_table_name(context_.options.ledger));
+        } else {
+          session_.rollback();
+        }
+      } catch (const sdk::Error& again) {
+        log().debug("policy {}: {}", report_.policy, again.message());
+      }
+    }
+  }
 }
 
 void PolicyRun::walk() {

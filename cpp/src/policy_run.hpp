@@ -48,6 +48,7 @@ class PolicyRun {
   };
   enum class Verdict { again, skip_row, give_up };
 
+  void record_outcome();
   void walk();
   void walk_pass();
   void prepare(std::int64_t now_ns, bool nothing = false);

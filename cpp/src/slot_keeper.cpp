@@ -1,12 +1,9 @@
 #include "slot_keeper.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <chrono>
 #include <cstdio>
 
 #include "purgekit/duration.hpp"
-#include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
 
 namespace purgekit {
@@ -142,24 +139,20 @@ void SlotKeeper::new_pass(std::int64_t now_ns) {
 
 void SlotKeeper::finish(const PolicyReport& report) {
   if (!enabled_) return;
-  try {
-    if (report.stop_reason != "fenced") {
-      const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
-      if (now.epoch == slot_.epoch) {
-        slot_.seq = now.seq;
-        slot_.state = report.status == "completed" ? "done" : "stopped";
-        session_.slot_write(slot_);
-        session_.commit();
-      } else {
-        session_.rollback();
-      }
+  if (report.stop_reason != "fenced") {
+    const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
+    if (now.epoch == slot_.epoch) {
+      slot_.seq = now.seq;
+      slot_.state = report.status == "completed" ? "done" : "stopped";
+      session_.slot_write(slot_);
+      session_.commit();
+    } else {
+      session_.rollback();
     }
-    Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
-    outcome["stop_reason"] = report.stop_reason;
-    write_record(outcome);
-  } catch (const sdk::Error& e) {
-    log().warn("policy {}: the outcome could not be written to the ledger: {}; the next run finds out by itself", plan_.policy.name, e.message());
   }
+  Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
+  outcome["stop_reason"] = report.stop_reason;
+  write_record(outcome);
 }
 
 }  // namespace purgekit

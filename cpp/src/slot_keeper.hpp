@@ -48,7 +48,7 @@ class SlotKeeper {
   /// A fresh pass from the start of the table, with the plan's own instant. Written with the next checkpoint.
   void new_pass(std::int64_t now_ns);
 
-  /// Record the outcome. Best effort: problems are logged, the purge itself is over.
+  /// Record the outcome. May be repeated after a connection was lost.
   void finish(const PolicyReport& report);
 
  private:

@@ -1,5 +1,9 @@
 #include "chunk_delete.hpp"
 
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+
 #include "purgekit/sdk/render.hpp"
 
 namespace purgekit::mysql {
@@ -8,38 +12,28 @@ namespace {
 using sdk::Error;
 using sdk::Sql;
 
-bool reads_itself(const DeleteShape& shape, const pk_node& node) {
-  if (node.kind == PK_NODE_KEEP_LATEST) return true;
-  if (node.kind != PK_NODE_EXISTS) return false;
-  if (sdk::to_view(node.other_table) == shape.table->name && sdk::to_view(node.other_schema) == shape.table->schema) return true;
-  // Conditions inside the subquery may hold further ones.
-  std::vector<std::uint32_t> open;
-  if (node.child_count > 0) open.push_back(node.first_child);
-  while (!open.empty()) {
-    const pk_node& inner = sdk::node_at(*shape.predicate, open.back());
-    open.pop_back();
-    if (inner.kind == PK_NODE_EXISTS || inner.kind == PK_NODE_KEEP_LATEST) {
-      if (reads_itself(shape, inner)) return true;
-    } else if (inner.kind == PK_NODE_AND || inner.kind == PK_NODE_OR) {
-      for (std::uint32_t i = 0; i < inner.child_count; ++i) open.push_back(inner.first_child + i);
-    }
+bool holds_select(std::string_view sql) {
+  constexpr std::string_view word = "select";
+  return std::search(sql.begin(), sql.end(), word.begin(), word.end(), [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         }) != sql.end();
+}
+
+bool reads_other_rows(const pk_predicate& predicate) {
+  if (sdk::has_subquery(predicate)) return true;
+  for (std::uint32_t i = 0; i < predicate.node_count; ++i) {
+    const pk_node& node = sdk::node_at(predicate, i);
+    if (node.kind == PK_NODE_SQL && holds_select(sdk::to_view(node.sql))) return true;
   }
   return false;
 }
 
-// The conditions on the row itself: everything that reads the table again counts as met. In a tree without NOT that never
-// makes a row match less.
-std::vector<pk_node> own_nodes(const DeleteShape& shape) {
-  std::vector<pk_node> nodes;
+bool reads_itself(const DeleteShape& shape) {
+  if (sdk::reads_table(*shape.predicate, shape.table->schema, shape.table->name)) return true;
   for (std::uint32_t i = 0; i < shape.predicate->node_count; ++i) {
-    pk_node node = sdk::node_at(*shape.predicate, i);
-    if (reads_itself(shape, node)) {
-      node = pk_node{};
-      node.kind = PK_NODE_TRUE;
-    }
-    nodes.push_back(node);
+    if (sdk::node_at(*shape.predicate, i).kind == PK_NODE_KEEP_LATEST) return true;
   }
-  return nodes;
+  return false;
 }
 
 void add_where(const DeleteShape& shape, Sql& out, const AddSql& add_range, const AddSql& add_tail) {
@@ -52,88 +46,107 @@ void add_where(const DeleteShape& shape, Sql& out, const AddSql& add_range, cons
   if (add_tail) add_tail(out);
 }
 
-std::string column_names(const DeleteShape& shape, const std::vector<std::string>& names, const std::string& prefix) {
+std::string column_names(const DeleteShape& shape, const std::vector<std::string>& names) {
   std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + prefix + shape.dialect->quote(name);
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + shape.dialect->quote(name);
   return out;
 }
 
-std::vector<std::string> key_names(const DeleteShape& shape) {
+std::vector<std::string> key_names(const sdk::Table& table) {
   std::vector<std::string> names;
-  for (const std::uint32_t position : shape.table->key) names.push_back(shape.table->columns[position].name);
+  for (const std::uint32_t position : table.key) names.push_back(table.columns[position].name);
   return names;
 }
 
-// table JOIN (keys that matched in the statement's snapshot) WHERE the row's own conditions, on its latest version under lock.
-// A subquery on the target itself is refused by MySQL (error 1093), but not inside a derived table.
-void add_join_by_keys(const DeleteShape& shape, Sql& out, const AddSql& add_range, const AddSql& add_tail) {
-  const std::string target = sdk::qualified(*shape.dialect, shape.table->schema, shape.table->name);
-  const std::string mine = shape.dialect->quote(shape.table->name) + ".";
-  const std::vector<std::string> key = key_names(shape);
-  out << target << " JOIN (SELECT ";
-  for (std::size_t i = 0; i < key.size(); ++i) out << (i > 0 ? ", " : "") << mine + shape.dialect->quote(key[i]) << " AS pk_k" << std::to_string(i);
-  out << " FROM " << target;
-  add_where(shape, out, add_range, add_tail);
-  out << ") AS pk_keys ON ";
-  for (std::size_t i = 0; i < key.size(); ++i) {
-    out << (i > 0 ? " AND " : "") << mine + shape.dialect->quote(key[i]) << " = pk_keys.pk_k" << std::to_string(i);
-  }
-  out << " WHERE ";
-  const std::vector<pk_node> nodes = own_nodes(shape);
-  pk_predicate own = *shape.predicate;
-  own.node_size = sizeof(pk_node);
-  own.nodes = nodes.data();
-  sdk::Renderer(out, own, shape.dialect->quote(shape.table->name), true).render();
-}
-
-void refuse_inexact_keys(const DeleteShape& shape) {
-  const auto check = [&](const std::string& name) {
+// A child is deleted by the values of its parent, which travel as text: 0.1 would be compared as a double.
+void refuse_inexact(const DeleteShape& shape) {
+  for (const std::string& name : shape.collect) {
     const sdk::Column* column = shape.table->find(name);
-    if (column != nullptr && (column->kind == PK_COLUMN_DECIMAL || column->kind == PK_COLUMN_REAL)) {
-      throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + ": rows can't be told apart exactly by " + name + " (" + column->type_name +
-                                        "), which dependents or keep_latest need; nothing was changed");
-    }
-  };
-  for (const std::string& name : shape.collect) check(name);
-  for (const std::string& name : key_names(shape)) check(name);
+    if (column == nullptr || (column->kind != PK_COLUMN_DECIMAL && column->kind != PK_COLUMN_REAL)) continue;
+    throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + ": dependents can't be told apart exactly by " + name + " (" + column->type_name +
+                                      "); nothing was changed");
+  }
 }
 
 }  // namespace
 
+// A DELETE share-locks every row its subqueries find, until the transaction ends, and may not read its own table at all (error
+// 1093). A SELECT … FOR UPDATE locks the rows it returns and nothing else: their own conditions hold on the latest version,
+// those on other rows as of this statement's snapshot.
 ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, const AddSql& add_tail) {
-  const std::string target = sdk::qualified(*shape.dialect, shape.table->schema, shape.table->name);
-  bool self = false;
-  for (std::uint32_t i = 0; i < shape.predicate->node_count; ++i) self = self || reads_itself(shape, sdk::node_at(*shape.predicate, i));
-  if (self && shape.table->key.empty()) {
-    throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name +
-                                      " has no primary key and no unique key over NOT NULL columns, which a rule that compares its rows with "
-                                      "each other needs; nothing was changed: add one");
+  const bool has_key = key_index(*shape.table) != nullptr;
+  const bool needs_keys = !shape.collect.empty() && !shape.dialect->has_returning();
+  if (!has_key && (needs_keys || reads_itself(shape))) {
+    throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + " has no primary key and no unique key over whole NOT NULL columns, which " +
+                                      (needs_keys ? "deleting its dependents with it" : "comparing its rows with each other") +
+                                      " needs; nothing was changed: add one");
   }
-  if (!shape.collect.empty()) refuse_inexact_keys(shape);
-
-  ChunkDelete out{Sql(*shape.dialect), !shape.collect.empty() && (self || !shape.dialect->has_returning())};
-  const std::string mine = shape.dialect->quote(shape.table->name) + ".";
+  refuse_inexact(shape);
+  const std::string target = sdk::qualified(*shape.dialect, shape.table->schema, shape.table->name);
+  ChunkDelete out{Sql(*shape.dialect), needs_keys || (has_key && reads_other_rows(*shape.predicate))};
   if (out.by_keys) {
-    if (shape.table->key.empty()) {
-      throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + " has no key to delete its rows together with dependents; nothing was changed: add a primary key");
-    }
-    out.sql << "SELECT " << column_names(shape, shape.collect, mine) << ", " << column_names(shape, key_names(shape), mine) << " FROM ";
-    if (self) {
-      add_join_by_keys(shape, out.sql, add_range, add_tail);
-    } else {
-      out.sql << target;
-      add_where(shape, out.sql, add_range, add_tail);
-    }
+    std::vector<std::string> columns = shape.collect;
+    const std::vector<std::string> key = key_names(*shape.table);
+    columns.insert(columns.end(), key.begin(), key.end());
+    out.sql << "SELECT " << column_names(shape, columns) << " FROM " << target;
+    add_where(shape, out.sql, add_range, add_tail);
     out.sql << " FOR UPDATE";
-  } else if (self) {
-    out.sql << "DELETE " << target << " FROM ";
-    add_join_by_keys(shape, out.sql, add_range, add_tail);
   } else {
     out.sql << "DELETE FROM " << target;
     add_where(shape, out.sql, add_range, add_tail);
-    if (!shape.collect.empty()) out.sql << " RETURNING " << column_names(shape, shape.collect, "");
+    if (!shape.collect.empty()) out.sql << " RETURNING " << column_names(shape, shape.collect);
   }
   return out;
+}
+
+const sdk::Index* key_index(const sdk::Table& table) {
+  const auto found = std::find_if(table.indexes.begin(), table.indexes.end(),
+                                  [&](const sdk::Index& i) { return i.unique && !i.partial && !i.columns.empty() && i.columns == table.key; });
+  return found == table.indexes.end() ? nullptr : &*found;
+}
+
+// FORCE INDEX, which only the multi-table form takes: a scan would wait for locks of rows that are none of its business.
+KeyDelete::KeyDelete(const sdk::Dialect& dialect, const sdk::Table& table) : dialect_(dialect) {
+  const sdk::Index* index = key_index(table);
+  if (index == nullptr) return;
+  const std::string target = sdk::qualified(dialect, table.schema, table.name);
+  head_ = "DELETE " + target + " FROM " + target + " FORCE INDEX (" + dialect.quote(index->name) + ") WHERE ";
+  for (const std::uint32_t position : table.key) {
+    columns_.push_back(dialect.quote(table.columns[position].name));
+    kinds_.push_back(table.columns[position].kind);
+  }
+}
+
+Sql KeyDelete::statement(std::size_t rows) const {
+  Sql sql(dialect_);
+  sql << head_;
+  const std::size_t width = columns_.size();
+  for (std::size_t row = 0; row < rows; ++row) {
+    sql << (row > 0 ? " OR (" : "(");
+    for (std::size_t i = 0; i < width; ++i) {
+      sql << (i > 0 ? " AND " : "") << columns_[i] << " = ";
+      sql.slot(row * width + i, kinds_[i]);
+    }
+    sql << ")";
+  }
+  return sql;
+}
+
+std::int64_t KeyDelete::run(sdk::SqlSession& session, const sdk::Rows& keys) const {
+  std::int64_t deleted = 0;
+  for (std::size_t start = 0; start < keys.size();) {
+    // Few statement sizes, so that they stay prepared; the last one repeats its final row.
+    const std::size_t left = keys.size() - start;
+    const std::size_t size = left > 64 ? 256 : left > 8 ? 64 : left > 1 ? 8 : 1;
+    sdk::Row slots;
+    for (std::size_t i = 0; i < size; ++i) {
+      const sdk::Row& key = keys[std::min(start + i, keys.size() - 1)];
+      std::copy(key.begin(), key.end(), std::back_inserter(slots));
+    }
+    deleted += session.run(statement(size), slots);
+    start += size;
+  }
+  return deleted;
 }
 
 }  // namespace purgekit::mysql

@@ -1,5 +1,5 @@
 /// \file chunk_delete.hpp
-/// The statement that deletes one range, in the form this server and this condition need.
+/// The statements that delete one range, in the form this server and this condition need.
 #pragma once
 
 #include <functional>
@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "purgekit/sdk/dialect.hpp"
+#include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
 
 namespace purgekit::mysql {
 
-/// What stays the same for all statements of a purge. The predicate is needed while statements are made, not later.
+/// What stays the same for all statements of a purge. Needed while statements are made, not later.
 struct DeleteShape {
   const sdk::Dialect* dialect;
   const sdk::Table* table;
@@ -30,5 +31,24 @@ using AddSql = std::function<void(sdk::Sql&)>;
 /// \param add_range condition of the range, or nothing for the whole table.
 /// \param add_tail ORDER BY and LIMIT, or nothing.
 ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, const AddSql& add_tail);
+
+/// The unique index behind table.key, or nullptr: none, or one over parts of columns only.
+const sdk::Index* key_index(const sdk::Table& table);
+
+/// Deletes rows that this transaction has locked.
+class KeyDelete {
+ public:
+  KeyDelete(const sdk::Dialect& dialect, const sdk::Table& table);
+
+  /// The statement for `rows` rows.
+  sdk::Sql statement(std::size_t rows) const;
+  std::int64_t run(sdk::SqlSession& session, const sdk::Rows& keys) const;
+
+ private:
+  const sdk::Dialect& dialect_;
+  std::string head_;
+  std::vector<std::string> columns_;  // quoted
+  std::vector<pk_column_kind> kinds_;
+};
 
 }  // namespace purgekit::mysql

@@ -107,13 +107,9 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   prepare_common(purge);
   const DeleteShape shape{&dialect_, &table, purge.predicate, collect_};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
-  sdk::Dependent itself{purge.schema, purge.table, {}, {}, false};
-  for (const std::uint32_t position : table.key) itself.columns.push_back(table.columns.at(position).name);
-  itself.parent_columns = itself.columns;
-  sdk::Purge by_keys = purge_;
-  by_keys.dependents = {itself};
-  by_keys_.emplace(dialect_, by_keys, itself);
+  by_keys_.emplace(dialect_, table);
   std::vector<std::string> statements = walk_->statements();
+  if (walk_->deletes_by_keys()) statements.push_back(by_keys_->statement(8).text());
   for (const sdk::ChildDelete& child : children_) statements.push_back(child.statement(8).text());
   return statements;
 }
@@ -167,29 +163,30 @@ sdk::Ledger MysqlConnection::ledger_find(const sdk::TableName& name) {
   if (name.schema.empty() && database_.empty()) {
     throw Error(PK_INVALID_ARGUMENT, "ledger " + name.name + ": the URL names no database; add /DATABASE to it or write DATABASE." + name.name);
   }
+  sdk::TableName full = name;
+  if (full.schema.empty()) full.schema = database_;
   try {
-    return SqlConnection::ledger_find(name);
+    return SqlConnection::ledger_find(full);
   } catch (const Error& e) {
     if (e.code() != PK_PRIVILEGE) throw;
     // Whether it is missing or only closed to this user, the server does not say.
     sdk::Ledger out;
     out.ddl = ledger().ddl();
     out.can_write = false;
-    ledger_rights(name, out);
+    ledger_rights(full, out);
     return out;
   }
 }
 
 void MysqlConnection::ledger_rights(const sdk::TableName& name, sdk::Ledger& out) {
   const std::string table = ledger().table();
-  const std::string schema = name.schema.empty() ? database_ : name.schema;
   if (out.state == PK_LEDGER_ABSENT) {
     // Privileges that come through a role are not listed here: a user who has one may try.
     const sdk::Rows rows = query(
         "SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE') + (SELECT COUNT(*) FROM "
         "information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND ? LIKE TABLE_SCHEMA) + (SELECT COUNT(*) FROM "
         "information_schema.TABLE_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND TABLE_SCHEMA = ? AND TABLE_NAME = ?)",
-        {Value::string(schema), Value::string(schema), Value::string(name.name)});
+        {Value::string(name.schema), Value::string(name.schema), Value::string(name.name)});
     out.can_create = rows.at(0).at(0).i64 > 0;
     out.can_write = out.can_create;
   } else {

@@ -53,7 +53,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::int64_t lock_wait_s_ = -1;
   std::set<std::string> run_locks_;
   std::optional<Walk> walk_;
-  std::optional<sdk::ChildDelete> by_keys_;
+  std::optional<KeyDelete> by_keys_;
 };
 
 }  // namespace purgekit::mysql

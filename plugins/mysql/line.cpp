@@ -98,6 +98,7 @@ void Line::open(const sdk::ConnectParams& params) {
     pk_code code = code_for(e.getErrorCode(), e.getSQLState());
     if (code == PK_CONNECTION_LOST || code == PK_INTERNAL || code == PK_PRIVILEGE) code = code == PK_PRIVILEGE ? PK_AUTHENTICATION : PK_CONNECT_FAILED;
     close();
+    if (cancel_requested_.exchange(false)) code = PK_CANCELLED;
     throw make_error(code, e.getErrorCode(), e.getSQLState(), e.what()).context("connecting to " + options_.place);
   }
   if (cancel_requested_.exchange(false)) {
@@ -155,9 +156,11 @@ void Line::raise(const sql::SQLException& e, std::int64_t elapsed_ms, bool commi
   const bool gone = sdk::is_connection_lost(code_for(e.getErrorCode(), e.getSQLState()));
   if (code == PK_CANCELLED) cancel_requested_ = false;
   if (gone && elapsed_ms >= std::int64_t{options_.read_timeout_s} * 1000 - 500) {
-    // We gave up waiting, the server did not: without this it would go on and keep its locks.
+    // We gave up waiting, the server did not: without this it would go on and keep its locks. A smaller chunk may pass, on a
+    // new connection.
     const std::lock_guard<std::mutex> lock(cancel_mutex_);
     kill("KILL ");
+    if (!committing) code = PK_STATEMENT_TIMEOUT;
   }
   if (gone || code == PK_IN_DOUBT) lost_ = true;
   throw make_error(code, e.getErrorCode(), e.getSQLState(), e.what());

@@ -96,10 +96,10 @@ int seconds_up(std::uint64_t ms) { return static_cast<int>((ms + 999) / 1000); }
 
 void add_timeouts(const sdk::ConnectParams& params, ClientOptions& out) {
   out.map["OPT_CONNECT_TIMEOUT"] = std::max(1, seconds_up(params.connect_timeout_ms));
-  // The server's own limit comes first; this one is for a server or a network that stopped answering.
+  // MariaDB's own limit comes first. MySQL has one for SELECT at most, so there this one ends what takes too long.
   out.read_timeout_s = params.statement_timeout_ms == 0
                            ? longest_read_s
-                           : seconds_up(std::uint64_t{params.statement_timeout_ms} + params.lock_wait_ms) + 10;
+                           : seconds_up(std::uint64_t{params.statement_timeout_ms} + params.lock_wait_ms) + 2;
   if (const std::string* text = params.option("read_timeout_s")) out.read_timeout_s = positive_seconds("read_timeout_s", *text);
   out.map["OPT_READ_TIMEOUT"] = out.read_timeout_s;
   out.map["OPT_WRITE_TIMEOUT"] = std::min(out.read_timeout_s, 60);

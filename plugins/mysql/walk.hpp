@@ -27,6 +27,7 @@ class Walk {
 
   /// Statements of a chunk, for people.
   std::vector<std::string> statements() const;
+  bool deletes_by_keys() const { return deletes_.back().by_keys; }
 
  private:
   struct Place {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "catalogue.hpp"
+#include "chunk_delete.hpp"
 #include "purgekit/sdk/render.hpp"
 
 namespace purgekit::mysql {
@@ -38,12 +39,6 @@ void add_leading(const MysqlDialect& dialect, const sdk::Table& table, const std
     }
     add_column(dialect, table, position, path);
   }
-}
-
-const sdk::Index* key_index(const sdk::Table& table) {
-  const auto found = std::find_if(table.indexes.begin(), table.indexes.end(),
-                                  [&](const sdk::Index& i) { return i.unique && !i.partial && !i.columns.empty() && i.columns == table.key; });
-  return found == table.indexes.end() ? nullptr : &*found;
 }
 
 std::optional<WalkPath> key_path(const MysqlDialect& dialect, const sdk::Table& table) {

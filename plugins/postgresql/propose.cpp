@@ -22,6 +22,7 @@ constexpr int incremental_sort_since = 130000;
 constexpr double scattered_page_cost = 1.5;
 // Measured: finding each chunk's end and going by the index doubles the work even on a heap in the index's order.
 constexpr double ordered_cost = 2;
+constexpr double usual_chunk_rows = 1000;
 
 /// Time rules that every row of the predicate satisfies.
 void required_times(const pk_predicate& predicate, std::uint32_t index, std::vector<const pk_node*>& out) {
@@ -86,9 +87,12 @@ std::vector<sdk::Walk> PgConnection::propose(const sdk::Purge& purge, std::int64
           " WHERE schemaname = $1::text AND tablename = $2::text AND attname = $3::text ORDER BY inherited DESC LIMIT 1",
           {Value::string(table.schema), Value::string(table.name), Value::string(column.name)});
       const double correlation = stats.empty() ? 0 : stats[0].at(0).f64;
+      const double distinct = stats.empty() || stats[0].at(1).f64 == 0 ? rows : stats[0][1].f64 < 0 ? -stats[0][1].f64 * rows : stats[0][1].f64;
+      // The end of a chunk is found among the rows of its last value, so many equal values are read again and again.
+      const double equal = 1 + rows / std::max(distinct, 1.0) / usual_chunk_rows;
       const double ordered = correlation * correlation;
       // Each row of a scattered heap lies on a page of its own; an ordered one is read page by page.
-      const double cost = share * (ordered_cost * ordered + scattered_page_cost * rows_per_page * (1 - ordered));
+      const double cost = equal * share * (ordered_cost * ordered + scattered_page_cost * rows_per_page * (1 - ordered));
       const std::string reason = "about " + percent(share) + " of the rows lie before the cutoff in this index, and the heap is " +
                                  (ordered > 0.8 ? "sorted" : ordered < 0.2 ? "not sorted" : "partly sorted") + " by it";
       walks.push_back({"index:" + index.name, "index-range", index.name, cost, reason});

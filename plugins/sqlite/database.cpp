@@ -17,7 +17,7 @@ constexpr std::size_t cache_limit = 32;
 constexpr int progress_steps = 4'000;  // some 100 rows of a DELETE; the handler itself costs nanoseconds
 constexpr int cache_kib = 32 * 1024;
 constexpr int dirty_kib = 128 * 1024;
-constexpr std::int64_t checkpoint_bytes = 16 * 1024 * 1024;
+constexpr std::int64_t checkpoint_bytes = 16LL * 1024 * 1024;
 
 sdk::Value column_value(sqlite3_stmt* statement, int i) {
   const auto size = [&] { return static_cast<std::size_t>(sqlite3_column_bytes(statement, i)); };

@@ -229,7 +229,10 @@ def duration_ns(duration: Duration | None, what: str) -> int | None:
             raise PolicyError(f"{what} must not be negative, not {duration}")
         return total_us * 1_000
     if isinstance(duration, str):
-        return parse_duration(duration)
+        try:
+            return parse_duration(duration)
+        except PolicyError as error:
+            raise PolicyError(f"{what}: {error}", code=error.code) from None
     raise PolicyError(f'{what} must be a duration such as "14d" or a timedelta, not {duration!r}')
 
 

@@ -56,7 +56,7 @@ def test_killed_runs_are_continued(any_url: str, admin: Callable[[str], Connecti
     assert report["continues"], "the last killed walk was not continued"
     assert survivors(checker) == live
     with pk.connect(any_url) as db:
-        runs = db.history()["runs"]
+        runs = db.history()
     assert sum(run["rows_deleted"] for run in runs) == ROWS - len(live)
     assert len(runs) == 6
     assert "running" not in {run["status"] for run in runs}

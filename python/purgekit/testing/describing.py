@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from purgekit import Policy, PolicyError, PurgekitError, col
@@ -56,6 +58,7 @@ class Describing:
         bench.make("conf_again", {"ID": f"{q.bigint} PRIMARY KEY"})
         with bench.session() as session:
             before = session.describe("conf_again")["identity"]
+        time.sleep(q.identity_resolution_s)
         bench.make("conf_again", {"ID": f"{q.bigint} PRIMARY KEY", "MORE": q.bigint})
         with bench.session() as session:
             assert session.describe("conf_again")["identity"] != before

@@ -36,6 +36,7 @@ class Quirks:
         text: type of short texts that can be a key.
         timestamp: type that keeps a wall clock with microseconds.
         table_suffix: behind each CREATE TABLE.
+        identity_resolution_s: a table made again later than this has another identity.
         unsupported: features that are missing, each with the reason; see ``FEATURES``.
     """
 
@@ -47,6 +48,7 @@ class Quirks:
     text: str = "VARCHAR(60)"
     timestamp: str = "TIMESTAMP"
     table_suffix: str = ""
+    identity_resolution_s: float = 0.0
     unsupported: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -67,7 +67,7 @@ def _walk(session: _core.Session, rule: Predicate, walk: str, rows: int) -> int:
         assert part["rows_deleted"] <= max(rows, part["rows_visited"])
         if part["done"]:
             return deleted
-        assert part["cursor"] != cursor, "the walk stands still"
+        assert part["cursor"] != cursor or part["rows_deleted"], "the walk stands still"
         cursor = part["cursor"]
     raise AssertionError("the walk does not end")
 
