@@ -26,6 +26,22 @@ Classified = tuple[str, str, str, int, str]
 
 PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":1"}
 
+# SQLSTATEs, and classes of them, whose meaning is the same everywhere.
+SQLSTATES = {
+    "08": "connection_lost",
+    "28": "authentication",
+    "40001": "serialization",
+    "40P01": "deadlock",
+    "42501": "privilege",
+    "42P01": "not_found",
+    "42S02": "not_found",
+    "23503": "foreign_key",
+    "53": "server_resources",
+    "55P03": "lock_timeout",
+    "57014": "cancelled",
+    "57P01": "server_shutdown",
+}
+
 DEFAULT_DIALECT: dict[str, Any] = {
     "quote": '"',
     "placeholder": "?",
@@ -145,7 +161,8 @@ class DbapiBackend(Backend):
         connect: ``connect(params) -> PEP 249 connection``.
         describe: ``describe(connection, schema, name, schema_quoted, name_quoted) -> dict``.
         dialect: overrides of ``DEFAULT_DIALECT``.
-        classify: ``classify(error) -> (code, message, sqlstate, vendor_code, constraint)``.
+        classify: ``classify(error) -> (code, message, sqlstate, vendor_code, constraint)``; without it SQLSTATEs and
+            the classes of PEP 249 decide. A missing table must be ``not_found``.
         tables: ``tables(connection, schema) -> names``.
         inspect: ``inspect(connection) -> dict`` with what differs from the default.
         cancel: ``cancel(connection)``, from any thread.
@@ -316,6 +333,8 @@ class DbapiSession(BackendSession):
         if self._classify is not None:
             return self._classify(error)
         sqlstate = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+        if known := SQLSTATES.get(sqlstate) or SQLSTATES.get(sqlstate[:2]):
+            return known, str(error), sqlstate, 0, ""
         code = "internal"
         for class_name, meaning in (
             ("InterfaceError", "connection_lost"),

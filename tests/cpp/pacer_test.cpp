@@ -43,14 +43,6 @@ TEST(ChunkSizer, StaysBetweenOneAndAMillion) {
   EXPECT_EQ(fast.rows(), 1'000'000);
 }
 
-TEST(ChunkSizer, ShrinkIsTakenAtItsWord) {
-  ChunkSizer sizer(100, 5'000);
-  sizer.shrink(7);
-  EXPECT_EQ(sizer.rows(), 7);
-  sizer.shrink(0);
-  EXPECT_EQ(sizer.rows(), 1);
-}
-
 TEST(ChunkSizer, AnEmptyChunkDividesByNothing) {
   ChunkSizer sizer(100, 1'000);
   sizer.record(0, 3);

@@ -61,7 +61,7 @@ TEST(Cursor, RandomTextsAndBytesSurvive) {
 TEST(Cursor, RefusesWhatItDidNotWrite) {
   for (const char* text : {"x1", "i", "i1x", "i1,", ",i1", "i1,,i2", "i99999999999999999999", "u-1", "b0", "b0g", "t%", "t%4", "t%zz", "tab%c", "o", "z1.5", "r", "rx", "r0x1p0x",
                            "nx", "1", " i1"}) {
-    EXPECT_HAS(message_of([&] { decode_row(text); }), "cursor") << text;
+    EXPECT_HAS(message_of([&] { decode_row(text); }), "cursor");
     EXPECT_EQ(code_of([&] { decode_row(text); }), "corrupt") << text;
   }
 }

@@ -111,7 +111,7 @@ REFUSED = [
     (["run", "{db}", "{policy}", "--yes", "--workers", "4"], "workers"),
     (["run", "{db}", "{policy}", "--yes", "--param", "lifetime"], "KEY=VALUE"),
     (["run", "{db}", "{policy}", "--yes", "--param", "lifetime=1d"], "packs only"),
-    (["run", "{db}", "{policy}", "--yes", "--now", "2999-01-01"], "ahead"),
+    (["run", "{db}", "{policy}", "--yes", "--now", "2199-01-01T00:00:00Z"], "ahead"),
     (["run", "{db}", "{policy}", "--yes", "--max-fraction", "0.5"], "max-fraction"),
     (["plan", "{db}", "{policy}", "--now", "yesterday"], "yesterday"),
     (["plan", "{db}", "{policy}#odl"], "old"),

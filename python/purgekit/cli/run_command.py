@@ -15,6 +15,8 @@ from purgekit.errors import PurgeFailed, PurgeRefused
 from purgekit.limits import Limits
 from purgekit.report import Plan, Report
 
+# What the plan warns of and the run then refuses: said once.
+REFUSED_BY_RUN = ("implausible_clock", "max_fraction", "read_only")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -165,6 +167,8 @@ def _tell_stopping() -> None:
 def _warn(plan: Plan) -> None:
     for entry in plan.policies:
         for warning in entry["warnings"]:
+            if warning["code"] in REFUSED_BY_RUN:
+                continue
             say(f"purgekit: warning: {entry['policy']}: {warning['message']}")
 
 
