@@ -1,6 +1,7 @@
 """SQLite passes the shipped suite."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -13,7 +14,8 @@ class TestSqlite(ConformanceSuite):
     @pytest.fixture
     def declared_quirks(self, sqlite_url: str) -> Quirks:
         path = sqlite_url.removeprefix("sqlite:///")
-        sqlite3.connect(path).close()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
         return Quirks(
             url=sqlite_url,
             admin=lambda: sqlite3.connect(path, timeout=10, isolation_level=None),

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +21,7 @@ CREATE TABLE IDN_AUTH_SESSION_STORE (
     SESSION_ID VARCHAR(100) NOT NULL, SESSION_TYPE VARCHAR(100) NOT NULL, OPERATION VARCHAR(10) NOT NULL,
     TIME_CREATED BIGINT NOT NULL, EXPIRY_TIME BIGINT, PRIMARY KEY (SESSION_ID, SESSION_TYPE, TIME_CREATED, OPERATION))
 """
-Row = dict[str, object]
+Row = Mapping[str, object]
 
 
 def row(session: str, kind: str, operation: str, age_days: int, expiry_days: int | None) -> Row:

@@ -13,7 +13,7 @@ from purgekit.testing.bench import Bench
 
 TABLE = "conf_walk"
 NOW_NS = 1_714_979_289_123_456_000
-ROWS = 60
+ROWS = 40
 EVERY = col("NUM") >= 0
 SOME = col("NUM") == 1
 LAYOUTS = ("number", "text", "composite", "keyless")
@@ -34,7 +34,7 @@ def _make(bench: Bench, layout: str) -> None:
         "NUM": f"{q.bigint} NOT NULL",
     }
     # Neither order of insertion nor of numbers is that of the texts.
-    numbers = [(n * 37) % ROWS - 5 for n in range(ROWS)]
+    numbers = [(n * 17) % ROWS - 5 for n in range(ROWS)]
     rows = [{"ID": n, "NAME": f"n{abs(n) * 7 % 100}-{n}", "GRP": n % 3, "NUM": n % 4} for n in numbers]
     bench.make(TABLE, columns, rows, rest=key)
     bench.sql(f"CREATE INDEX conf_walk_num ON {q.quoted(TABLE)} ({q.quoted('NUM')})")
