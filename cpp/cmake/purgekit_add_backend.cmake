@@ -2,6 +2,8 @@
 #
 # Builds purgekit_backend_<name>.so: hidden symbols but the entry symbol, libraries looked for beside itself first.
 # Used for the shipped backends and, through find_package(purgekit), by anyone else's.
+set(purgekit_exports "${CMAKE_CURRENT_LIST_DIR}/purgekit_backend.map" CACHE INTERNAL "Symbols a backend may export")
+
 function(purgekit_add_backend name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   set(target purgekit_backend_${name})
@@ -13,5 +15,6 @@ function(purgekit_add_backend name)
     CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "$ORIGIN")
   # Client libraries linked in statically keep their symbols to themselves too, so that two of them can live in one process.
-  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL "-Wl,--version-script=${purgekit_exports}")
+  set_target_properties(${target} PROPERTIES LINK_DEPENDS "${purgekit_exports}")
 endfunction()

@@ -170,14 +170,14 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
   }
   if (has_raw_sql(policy.where)) plan.warnings.push_back({"raw_sql", "the rule holds raw SQL, which is trusted like code: " + policy.where.to_text()});
-  if (looks_elsewhere(policy.where) || !plan.dependents.empty()) {
+  if (looks_elsewhere(policy.deletable()) || !plan.dependents.empty()) {
     plan.warnings.push_back({"snapshot", "conditions on other rows hold as of each deleting statement's snapshot; those on the row itself are re-checked on its latest version"});
   }
   const PurgeSpec matching(plan.table, predicate.view(), "", plan.dependents);
   count_rows(session, matching, options, plan);
   check_clocks(session, input, uses, plan);
   warn_about_fraction(options, plan);
-  const LoweredPredicate guarded = lower_guarded(policy.where, input, plan.guards);
+  const LoweredPredicate guarded = lower_guarded(policy.deletable(), input, plan.guards);
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents);
   plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents);

@@ -21,6 +21,7 @@ constexpr int most_conflict_tries = 12;
 constexpr int most_resource_tries = 6;
 constexpr int most_begin_tries = 8;
 constexpr int most_reconnects = 12;
+constexpr int most_reconnects_when_stopping = 3;
 constexpr std::uint32_t bisect_lock_wait_ms = 50;
 constexpr std::uint32_t resolve_wait_ms = 10'000;
 
@@ -150,7 +151,7 @@ void PolicyRun::walk() {
     blocked_in_pass_.clear();
     walk_pass();
     const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
-    const std::int64_t left = count(lower_guarded(plan_.policy.where, input, plan_.guards));
+    const std::int64_t left = count(lower_guarded(plan_.policy.deletable(), input, plan_.guards));
     const bool progressed = pass_deleted_ > 0 || resumed_pass_;
     resumed_pass_ = false;
     if (left == 0 || !progressed || gave_up_ || keeper_.pass() >= most_passes) break;
@@ -173,8 +174,9 @@ void PolicyRun::walk_pass() {
 
 void PolicyRun::prepare(std::int64_t now_ns, bool nothing) {
   const LowerInput input = catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones);
-  const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.where, input, plan_.guards);
+  const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.deletable(), input, plan_.guards);
   session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents));
+  prepared_nothing_ = nothing;
 }
 
 void PolicyRun::check_stop() {
@@ -232,6 +234,7 @@ void PolicyRun::wait_for_replicas() {
 bool PolicyRun::one_chunk() {
   lock_tries_ = conflict_tries_ = resource_tries_ = begin_tries_ = 0;
   bisecting_ = false;
+  bool stepping_over = false;  // past one row that can't go: a chunk whose condition no row satisfies
   const std::int64_t full_size = sizer_.rows();
   std::int64_t rows = full_size;
   if (context_.options.max_rows_per_s) rows = std::min(rows, std::max<std::int64_t>(1, static_cast<std::int64_t>(*context_.options.max_rows_per_s)));
@@ -242,6 +245,7 @@ bool PolicyRun::one_chunk() {
       const auto start = Clock::now();
       commit_sent_ = false;
       last_chunk_ = {};
+      if (stepping_over != prepared_nothing_) prepare(keeper_.walk_now_ns(), stepping_over);
       session_.begin(keeper_.key(), keeper_.epoch(), keeper_.seq());
       beginning = false;
       last_chunk_.range = session_.delete_range({cursor_, rows, lock_wait_ms});
@@ -271,6 +275,7 @@ bool PolicyRun::one_chunk() {
       session_.commit();
       last_chunk_.elapsed_ms = seconds_since(start) * 1000;
       account(last_chunk_);
+      if (stepping_over) sizer_.set_rows(full_size);  // the rows behind the blocked one are as good as those before it
       return last_chunk_.range.done;
     } catch (const sdk::Error& e) {
       if (context_.control.cancelled() && !commit_sent_) {
@@ -295,10 +300,17 @@ bool PolicyRun::one_chunk() {
           if (rows > 1) {
             rows = std::max<std::int64_t>(1, rows / 10);
             bisecting_ = true;
+          } else if (stepping_over) {
+            if (++conflict_tries_ > most_conflict_tries) throw;
+            pause(backoff_s(conflict_tries_), "row locked");
           } else {
-            skip_row(e);
-            sizer_.set_rows(full_size);  // the rows behind the blocked one are as good as those before it
-            return false;
+            note_blocked(e);
+            if (!can_skip_rows(walk_)) {
+              take_other_walk();
+              sizer_.set_rows(full_size);
+              return false;
+            }
+            stepping_over = true;
           }
           break;
         case Verdict::again:
@@ -350,41 +362,34 @@ PolicyRun::Verdict PolicyRun::after_error(const sdk::Error& e, bool while_beginn
   }
 }
 
-// Go past one row that can't go, without deleting it.
-void PolicyRun::skip_row(const sdk::Error& error) {
+void PolicyRun::note_blocked(const sdk::Error& error) {
   const std::string reason = error.code() == PK_FOREIGN_KEY ? "foreign_key" : error.code() == PK_TRIGGER ? "trigger" : "lock";
   Blocked& b = blocked_in_pass_[{reason, error.constraint()}];
   ++b.rows;
   b.message = error.message();
-  if (!can_skip_rows(walk_)) {
-    // This walk sees matching rows only, so it would stay here for ever: take one that visits every row.
-    const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
-    const LoweredPredicate predicate = lower_guarded(plan_.policy.where, input, plan_.guards);
-    const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents);
-    for (const sdk::Walk& other : session_.propose(spec, plan_.rows_total, plan_.rows_purgeable)) {
-      if (can_skip_rows(other)) {
-        log().info("policy {}: a row is blocked, walking on by {}", report_.policy, other.strategy);
-        walk_ = other;
-        cursor_.clear();
-        prepare(plan_.now_ns);
-        return;
-      }
+}
+
+// A walk that sees matching rows only would stay at a blocked one for ever: take one that visits every row.
+void PolicyRun::take_other_walk() {
+  const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
+  const LoweredPredicate predicate = lower_guarded(plan_.policy.deletable(), input, plan_.guards);
+  const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents);
+  for (const sdk::Walk& other : session_.propose(spec, plan_.rows_total, plan_.rows_purgeable)) {
+    if (can_skip_rows(other)) {
+      log().info("policy {}: a row is blocked, walking on by {}", report_.policy, other.strategy);
+      walk_ = other;
+      cursor_.clear();
+      keeper_.other_walk(walk_.id);
+      prepare(plan_.now_ns);
+      return;
     }
-    gave_up_ = true;
-    return;
   }
-  prepare(plan_.now_ns, true);
-  session_.begin(keeper_.key(), keeper_.epoch(), keeper_.seq());
-  const sdk::Deleted skipped = session_.delete_range({cursor_, 1, bisect_lock_wait_ms});
-  keeper_.checkpoint(skipped.cursor, 0, report_.tables);
-  session_.commit();
-  keeper_.committed();
-  cursor_ = skipped.cursor;
-  prepare(keeper_.walk_now_ns());
+  gave_up_ = true;
 }
 
 void PolicyRun::account(const ChunkResult& chunk) {
   keeper_.committed();
+  commit_sent_ = false;
   cursor_ = chunk.range.cursor;
   ++report_.chunks;
   pass_deleted_ += chunk.range.rows_deleted;
@@ -392,7 +397,7 @@ void PolicyRun::account(const ChunkResult& chunk) {
   share_done_ = chunk.range.share_done;
   report_.chunk_ms.record(chunk.elapsed_ms);
   const std::int64_t visited = std::max(chunk.range.rows_visited, chunk.range.rows_deleted);
-  if (visited > 0 && chunk.elapsed_ms > 0) sizer_.record(visited, chunk.elapsed_ms);
+  if (visited > 0 && chunk.elapsed_ms > 0 && !prepared_nothing_) sizer_.record(visited, chunk.elapsed_ms);
   pacer_.record(visited, chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context_.elapsed_s());
   log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report_.policy, report_.chunks, chunk.range.rows_deleted, visited, chunk.elapsed_ms);
   report_progress(chunk.elapsed_ms, "");
@@ -412,7 +417,12 @@ void PolicyRun::roll_back() {
 void PolicyRun::reconnect() {
   for (int tries = 1;; ++tries) {
     try {
-      pause(backoff_s(tries + 1), "connection lost");
+      if (commit_sent_) {
+        // Whoever wants the run to end waits until the doubt about the last chunk is gone.
+        std::this_thread::sleep_for(std::chrono::duration<double>(backoff_s(tries + 1)));
+      } else {
+        pause(backoff_s(tries + 1), "connection lost");
+      }
       session_.connect(context_.connection);
       if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
       const sdk::Table table = session_.describe({plan_.table.schema, plan_.table.name, true, true});
@@ -427,7 +437,7 @@ void PolicyRun::reconnect() {
       return;
     } catch (const sdk::Error& e) {
       const bool passing = e.connection_lost() || e.code() == PK_CONNECT_FAILED || e.code() == PK_SERVER_RESOURCES;
-      if (!passing || tries >= most_reconnects) throw;
+      if (!passing || tries >= (context_.control.stopping() ? most_reconnects_when_stopping : most_reconnects)) throw;
     }
   }
 }
@@ -480,7 +490,6 @@ void PolicyRun::closing_report() {
   const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
   report_.rows_left = count(lower(plan_.policy.where, input));
   if (report_.rows_left == 0) return;
-  std::int64_t explained = 0;
   const auto sample = [&](const LoweredPredicate& predicate) {
     try {
       return session_.sample_key(PurgeSpec(plan_.table, predicate.view()));
@@ -493,9 +502,14 @@ void PolicyRun::closing_report() {
     const std::int64_t rows = count(held);
     if (rows == 0) continue;
     report_.blocked.push_back({report_.table, "foreign_key", guard.name, rows, sample(held), table_name_text(guard.child_schema, guard.child_table) + " still refers to them"});
-    explained += rows;
   }
-  const LoweredPredicate free = lower_guarded(plan_.policy.where, input, plan_.guards);
+  if (plan_.policy.held_while) {
+    const LoweredPredicate held = lower_guarded(Predicate::all_of({plan_.policy.where, *plan_.policy.held_while}), input, plan_.guards);
+    if (const std::int64_t rows = count(held); rows > 0) {
+      report_.blocked.push_back({report_.table, "held", "", rows, sample(held), "held back by the policy's held_while"});
+    }
+  }
+  const LoweredPredicate free = lower_guarded(plan_.policy.deletable(), input, plan_.guards);
   const std::int64_t others = count(free);
   if (others == 0) return;
   const std::string key = sample(free);

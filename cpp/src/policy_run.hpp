@@ -57,7 +57,8 @@ class PolicyRun {
   void wait_for_replicas();
   bool one_chunk();
   Verdict after_error(const sdk::Error& error, bool while_beginning);
-  void skip_row(const sdk::Error& error);
+  void note_blocked(const sdk::Error& error);
+  void take_other_walk();
   void account(const ChunkResult& chunk);
   void roll_back();
   void reconnect();
@@ -90,6 +91,7 @@ class PolicyRun {
   int resource_tries_ = 0;
   int begin_tries_ = 0;
   bool bisecting_ = false;
+  bool prepared_nothing_ = false;
   bool commit_sent_ = false;
   ChunkResult last_chunk_;
   std::vector<TableCount> tables_after_chunk_;

@@ -137,6 +137,13 @@ void SlotKeeper::new_pass(std::int64_t now_ns) {
   slot_.pass += 1;
 }
 
+void SlotKeeper::other_walk(const std::string& walk) {
+  Json document = parsed(slot_.document);
+  document["walk"] = walk;
+  slot_.document = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  slot_.cursor.clear();
+}
+
 void SlotKeeper::finish(const PolicyReport& report) {
   if (!enabled_) return;
   if (report.stop_reason != "fenced") {

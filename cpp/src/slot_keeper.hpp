@@ -48,6 +48,9 @@ class SlotKeeper {
   /// A fresh pass from the start of the table, with the plan's own instant. Written with the next checkpoint.
   void new_pass(std::int64_t now_ns);
 
+  /// The walk goes on in another way, from the start of the table. Written with the next checkpoint.
+  void other_walk(const std::string& walk);
+
   /// Record the outcome. May be repeated after a connection was lost.
   void finish(const PolicyReport& report);
 

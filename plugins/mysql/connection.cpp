@@ -1,8 +1,8 @@
 #include "connection.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "catalogue.hpp"
 #include "session.hpp"
@@ -48,10 +48,11 @@ std::int64_t MysqlConnection::explained_rows(const Sql& select) {
   const sdk::Rows rows = query((extended ? "EXPLAIN EXTENDED " : "EXPLAIN ") + select.text(), select.params());
   if (rows.empty()) return 0;
   const std::size_t at = extended ? 8 : 9;
-  const auto number = [&](const Value& v) {
-    if (v.kind == PK_VALUE_NULL) return 0.0;
+  const auto number = [](const Value& v) {
     if (v.kind == PK_VALUE_REAL) return v.f64;
-    return v.text.empty() ? static_cast<double>(v.i64) : std::strtod(v.text.c_str(), nullptr);
+    auto out = static_cast<double>(v.i64);
+    std::from_chars(v.text.data(), v.text.data() + v.text.size(), out);
+    return out;
   };
   return std::llround(number(rows[0].at(at)) * number(rows[0].at(at + 1)) / 100);
 }

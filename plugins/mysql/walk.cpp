@@ -1,7 +1,8 @@
 #include "walk.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
+#include <limits>
 #include <utility>
 
 #include "purgekit/sdk/render.hpp"
@@ -14,6 +15,8 @@ using sdk::Error;
 using sdk::Row;
 using sdk::Sql;
 using sdk::Value;
+
+constexpr double nowhere = std::numeric_limits<double>::quiet_NaN();
 
 void add_guard(Sql& out, const DeleteShape& shape, const WalkPath& path) {
   pk_predicate guard = *shape.predicate;
@@ -191,13 +194,17 @@ double Walk::position(const Row& row) const {
     case PK_VALUE_INT: return static_cast<double>(v.i64);
     case PK_VALUE_UINT: return static_cast<double>(static_cast<std::uint64_t>(v.i64));
     case PK_VALUE_REAL: return v.f64;
-    case PK_VALUE_DECIMAL: return std::strtod(v.text.c_str(), nullptr);
+    case PK_VALUE_DECIMAL: {
+      double number = nowhere;
+      std::from_chars(v.text.data(), v.text.data() + v.text.size(), number);
+      return number;
+    }
     case PK_VALUE_TEXT: {
       const bool time = first_kind_ == PK_COLUMN_DATE || first_kind_ == PK_COLUMN_TIMESTAMP || first_kind_ == PK_COLUMN_TIMESTAMP_ZONED;
       const auto parsed = time ? sdk::parse_iso_time(v.text) : std::nullopt;
-      return parsed ? static_cast<double>(parsed->ns) : std::strtod("nan", nullptr);
+      return parsed ? static_cast<double>(parsed->ns) : nowhere;
     }
-    default: return std::strtod("nan", nullptr);
+    default: return nowhere;
   }
 }
 

@@ -116,8 +116,11 @@ class Policy:
         dependents: Sequence[Dependent] = (),
         max_fraction: float | None = None,
         optional: bool = False,
+        held_while: Predicate | None = None,
     ) -> None:
-        """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent."""
+        """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
+        ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
+        goes in a later pass (a tombstone and what it hides)."""
     @property
     def name(self) -> str: ...
     @property
@@ -132,6 +135,8 @@ class Policy:
     def max_fraction(self) -> float | None: ...
     @property
     def optional(self) -> bool: ...
+    @property
+    def held_while(self) -> Predicate | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""

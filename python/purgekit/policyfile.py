@@ -85,6 +85,7 @@ def _policy(table: Any) -> Policy:
         dependents=[_dependent(child) for child in checked.dependents],
         max_fraction=None if checked.max_fraction is None else float(checked.max_fraction),
         optional=checked.optional,
+        held_while=None if checked.held_while is None else _needed(checked.held_while, "held_while"),
     )
 
 

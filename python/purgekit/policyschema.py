@@ -113,3 +113,4 @@ class PolicyTable(Rule):
     dependents: list[Child] = []
     max_fraction: StrictFloat | StrictInt | None = None
     optional: bool = False
+    held_while: Rule | None = None

@@ -2,9 +2,8 @@
 
 import sqlite3
 
-import pytest
-
 import purgekit as pk
+import pytest
 from purgekit.testing import ConformanceSuite, Quirks
 
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"

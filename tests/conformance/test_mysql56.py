@@ -1,9 +1,8 @@
 """MySQL 5.6 passes the shipped suite."""
 
 import pytest
-from servers import connect
-
 from purgekit.testing import ConformanceSuite, Quirks
+from servers import connect
 
 
 @pytest.mark.needs_server

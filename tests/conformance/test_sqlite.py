@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-
 from purgekit.testing import ConformanceSuite, Quirks
 
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"

@@ -62,9 +62,8 @@ TEST_F(LoaderFiles, ForAnotherMachine) {
 // The dynamic loader maps what the program headers tell without looking at the file's size, and dies of SIGBUS.
 TEST_F(LoaderFiles, TruncatedAnywhere) {
   const std::string content = test::content_of(NULL_PLUGIN);
-  for (const std::size_t eighth : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u}) {
-    const std::size_t size = eighth == 0 ? 64 : content.size() * eighth / 8;
-    const std::string path = folder.write("purgekit_backend_cut" + std::to_string(eighth) + ".so", content.substr(0, size));
+  for (std::size_t size = 20; size < content.size(); size += size < 400'000 ? 1'777 : content.size() / 7) {
+    const std::string path = folder.write("purgekit_backend_cut" + std::to_string(size) + ".so", content.substr(0, size));
     try {
       load_plugin(path);  // what is cut off may be debug information, which nobody needs
     } catch (const sdk::Error& e) {

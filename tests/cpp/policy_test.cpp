@@ -6,10 +6,7 @@ namespace purgekit {
 namespace {
 
 Policy sessions() {
-  rule::Expired expired;
-  expired.time.column = "EXPIRY_TIME";
-  expired.time.unit = Unit::nanoseconds;
-  return Policy{"sessions", "IDN_SESSION", Predicate::expired(expired), Policy::default_grace_ns, {}, {}, false};
+  return Policy::from_json(R"({"name":"sessions","table":"IDN_SESSION","where":{"expired":{"column":"EXPIRY_TIME","unit":"ns"}}})");
 }
 
 std::string refusal(const char* json) {

@@ -120,7 +120,7 @@ TEST(PredicateJson, NamesTheNearestRightWord) {
   EXPECT_HAS(refusal(R"({"expired":{"colum":"A","unit":"s"}})"), "did you mean column?");
   EXPECT_HAS(refusal(R"({"created":{"column":"A","unit":"s","lifetme":"1d"}})"), "did you mean lifetime?");
   EXPECT_HAS(refusal(R"({"expired":{"column":"A","unit":"millis"}})"), "did you mean ms?");
-  EXPECT_HAS(refusal(R"({"keep_latest":{"n":1,"order":"A"}})"), "did you mean order_by?");
+  EXPECT_HAS(refusal(R"({"keep_latest":{"n":1,"orderby":"A"}})"), "did you mean order_by?");
   EXPECT_HAS(refusal(R"({"referenced_by":{"tabel":"A"}})"), "did you mean table?");
 }
 

@@ -129,7 +129,7 @@ TEST_F(Render, KeepLatestOfOneIsAnExistence) {
   EXPECT_EQ(text(Predicate::keep_latest({1, {"TENANT"}, "MS"})),
             R"(EXISTS (SELECT 1 FROM "s"."T" AS pk1 WHERE (pk1."TENANT" = "T"."TENANT" OR (pk1."TENANT" IS NULL AND "T"."TENANT" IS NULL)) AND )"
             R"((pk1."MS" > "T"."MS" OR ("T"."MS" IS NULL AND pk1."MS" IS NOT NULL) OR ((pk1."MS" = "T"."MS" OR (pk1."MS" IS NULL AND "T"."MS" IS NULL)) AND )"
-            R"((pk1."ID" > "T"."ID" OR (pk1."ID" = "T"."ID" AND pk1."TENANT" > "T"."TENANT")))))");
+            R"((pk1."ID" > "T"."ID" OR (pk1."ID" = "T"."ID" AND pk1."TENANT" > "T"."TENANT"))))))");
 }
 
 TEST_F(Render, KeepLatestOfMoreIsACount) {

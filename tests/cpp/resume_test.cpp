@@ -78,6 +78,19 @@ TEST_F(Resume, AnotherWalkStartsAfresh) {
   EXPECT_EQ(expired(), 0);
 }
 
+TEST_F(Resume, ACursorOfTheWalkThatReplacedAnotherIsNotTakenForTheOthers) {
+  db.walks = {{"matching", "index-range", "by_expiry", 0.5, ""}, {"id", "key-range", "", 1, ""}};
+  db.rows[20].locked = true;
+  run_options.max_rows = 30;
+  EXPECT_EQ(run().policies[0].stop_reason, "max_rows");
+  EXPECT_EQ(nlohmann::json::parse(slot().document)["walk"], "id");
+  run_options.max_rows.reset();
+  run_options.run_id = "run2";
+  db.rows[20].locked = false;
+  EXPECT_EQ(only(run()).continues, "");
+  EXPECT_EQ(expired(), 0);
+}
+
 TEST_F(Resume, AnEarlierNowDoesNotTakeUpALaterCutoff) {
   stopped_run();
   plan_options.now_ns = db.now_ns - 60'000'000'000;

@@ -119,6 +119,39 @@ TEST_F(BlockedRows, WithoutAnotherWalkTheRunSaysSo) {
   EXPECT_EQ(r.blocked[0].reason, "lock");
 }
 
+TEST_F(BlockedRows, TroubleWhileSteppingOverARowIsTriedAgain) {
+  db.rows[20].locked = true;
+  const Plan planned = plan();
+  for (const pk_code code : {PK_LOCK_TIMEOUT, PK_DEADLOCK}) {
+    const std::string verb = code == PK_LOCK_TIMEOUT ? "begin" : "delete_range";
+    db.always[verb] = [code, failed = false](Connection& c) mutable {
+      if (!failed && c.db().prepared_cutoffs_ns.back() == 0) {
+        failed = true;
+        throw sdk::Error(code, "passing");
+      }
+    };
+  }
+  const PolicyReport r = only(run(planned));
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.rows_deleted(), 29);
+  EXPECT_EQ(r.rows_left, 1);
+}
+
+TEST_F(BlockedRows, ACommitInDoubtWhileSteppingOverARow) {
+  db.rows[20].locked = true;
+  db.rows[40].locked = true;
+  const Plan planned = plan();
+  db.always["commit"] = [doubts = 0](Connection& c) mutable {
+    if (c.db().prepared_cutoffs_ns.back() != 0 || doubts > 1) return;
+    if (doubts++ == 0) c.apply();
+    throw sdk::Error(PK_IN_DOUBT, "no answer");
+  };
+  const PolicyReport r = only(run(planned));
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.rows_deleted(), 28);
+  EXPECT_EQ(r.rows_left, 2);
+}
+
 TEST_F(BlockedRows, AConnectionLostWhileSteppingOverARow) {
   db.rows[20].locked = true;
   const Plan planned = plan();

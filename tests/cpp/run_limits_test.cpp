@@ -136,8 +136,21 @@ TEST_F(Limits, ACommitUnderCancelIsStillResolved) {
   const Report report = run();
   const PolicyReport& r = report.policies[0];
   EXPECT_EQ(r.exit_code(), 3) << r.error_message;
-  const auto gone = 100 - static_cast<std::int64_t>(db.rows.size());
-  EXPECT_TRUE(r.rows_deleted() == gone || r.at_least || r.status == "failed") << "reported " << r.rows_deleted() << ", gone " << gone;
+  EXPECT_EQ(r.rows_deleted(), 100 - static_cast<std::int64_t>(db.rows.size()));
+  EXPECT_EQ(r.chunks, 2);
+}
+
+TEST_F(Limits, ADoubtThatStaysUnderCancelIsAFailure) {
+  fill(100);
+  db.at("commit", 3, [this](Connection& c) {
+    control.cancel();
+    c.apply();
+    c.db().always["connect"] = raise(PK_CONNECT_FAILED, "nobody there");
+    throw sdk::Error(PK_IN_DOUBT, "no answer");
+  });
+  const PolicyReport r = run().policies[0];
+  EXPECT_EQ(r.status, "failed");
+  EXPECT_EQ(r.exit_code(), 1) << "a commit still in doubt";
 }
 
 TEST_F(Limits, AnotherRunOfTheTableGoesFirst) {

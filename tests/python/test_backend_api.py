@@ -7,9 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 import purgekit as pk
+import pytest
 from purgekit import sqlite3_catalog
 from purgekit.backend_api import BackendError, Classified, DbapiSession
 

@@ -13,9 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import purgekit as pk
+import pytest
 
 ROWS = 2_000
 POLICY = pk.Policy("old", table="things", where=pk.expired("expires", unit="ms"), max_fraction=1.0)

@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import pytest
-
 import purgekit as pk
+import pytest
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 import purgekit as pk
+import pytest
 from purgekit.packs import find_pack, pack_names
 from purgekit.policies import load_all
 

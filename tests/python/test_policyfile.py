@@ -3,9 +3,8 @@
 from datetime import datetime, timezone
 from pathlib import Path
 
-import pytest
-
 import purgekit as pk
+import pytest
 
 HEAD = '[[policy]]\nname = "a"\ntable = "T"\n'
 

@@ -3,9 +3,8 @@
 import pickle
 from datetime import timedelta
 
-import pytest
-
 import purgekit as pk
+import pytest
 
 
 def test_column_is_no_condition_and_no_key() -> None:

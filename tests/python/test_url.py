@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 import purgekit as pk
+import pytest
 from purgekit.url import Target, find_password, parse_url, redact
 
 

@@ -33,7 +33,12 @@ struct Policy {
   std::vector<DependentRule> dependents;
   std::optional<double> max_fraction;
   bool optional = false;  ///< skipped, with a warning, when the table does not exist
+  /// A row that satisfies `where` stays as long as this is true of it: it counts as purgeable, and goes in a later pass. For
+  /// order between rows of one table, such as a tombstone and what it hides.
+  std::optional<Predicate> held_while;
 
+  /// What a deleting statement tests: `where`, and not `held_while`.
+  Predicate deletable() const;
   bool operator==(const Policy&) const = default;
   std::string to_json() const;
   /// \throws EngineError (policy)

@@ -97,6 +97,7 @@ class Ledgers:
                 second.lock_run(KEY)
             assert caught.value.code == "lock_timeout"
             second.lock_run("conf-other/0")
+            second.unlock_run("conf-other/0")
             first.unlock_run(KEY)
             second.lock_run(KEY)
 

@@ -1,22 +1,12 @@
 #include "fake/fixture.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "purgekit/registry.hpp"
 
 namespace purgekit::fake {
-namespace {
 
-Predicate expired_rule() {
-  rule::Expired r;
-  r.time.column = "EXPIRES_MS";
-  r.time.unit = Unit::milliseconds;
-  return Predicate::expired(r);
-}
-
-}  // namespace
-
-RunTest::RunTest() : db(database()), policy{"p", "T", expired_rule(), 0, {}, {}, false} {
+RunTest::RunTest() : db(database()), policy(Policy::from_json(R"({"name":"p","table":"T","grace":"0s","where":{"expired":{"column":"EXPIRES_MS","unit":"ms"}}})")) {
   register_fake();
   db = Database();
   plan_options.chunk_rows = 10;
@@ -52,8 +42,11 @@ Report RunTest::run(const Plan& plan) {
   rows_before = static_cast<std::int64_t>(db.rows.size());
   live_before = live();
   children_before = db.children_deleted;
+  // The script begins with the run, not with the connection made for it.
+  const auto script = std::exchange(db.script, {});
   session = std::make_unique<Session>(backend_named("fake"));
   session->connect({});
+  db.script = script;
   db.calls.clear();
   return run_plan(*session, {}, plan, run_options, control, [this](const Progress& p) { progress.push_back(p); });
 }

@@ -105,8 +105,13 @@ class SqlLedger {
     gone << "DELETE FROM " << table_;
     add_where(gone, "run", run.id);
     session_.begin_transaction();
-    session_.run(gone);
-    insert_absent("run", run.id, run.document);
+    try {
+      session_.run(gone);
+      insert_absent("run", run.id, run.document);
+    } catch (...) {
+      session_.rollback_transaction();
+      throw;
+    }
     session_.commit_transaction();
   }
 

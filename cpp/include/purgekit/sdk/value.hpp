@@ -2,8 +2,8 @@
 /// Values that travel as bound parameters or come back in small results (keys, samples). Never whole tables.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,10 +66,10 @@ inline std::string encode_row(const Row& row) {
       case PK_VALUE_INSTANT: out += 'z' + std::to_string(v.i64); break;
       case PK_VALUE_WALL: out += 'w' + std::to_string(v.i64); break;
       case PK_VALUE_REAL: {
-        char buffer[40];
-        std::snprintf(buffer, sizeof buffer, "%a", v.f64);  // hexadecimal floating point is exact
+        char buffer[40];  // hexadecimal floating point is exact, and to_chars knows no locale with a decimal comma
+        const auto written = std::to_chars(buffer, buffer + sizeof buffer, v.f64, std::chars_format::hex);
         out += 'r';
-        out += buffer;
+        out.append(buffer, written.ptr);
         break;
       }
       case PK_VALUE_BYTES:

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <charconv>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -27,6 +26,13 @@ template <class Int>
 Int number(std::string_view text) {
   Int result{};
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), result);
+  if (problem != std::errc() || end != text.data() + text.size()) bad_cursor();
+  return result;
+}
+
+inline double real(std::string_view text) {
+  double result = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), result, std::chars_format::hex);
   if (problem != std::errc() || end != text.data() + text.size()) bad_cursor();
   return result;
 }
@@ -64,13 +70,16 @@ inline Row decode_row(std::string_view text) {
     if (part.empty()) detail::bad_cursor();
     const std::string_view body = part.substr(1);
     switch (part[0]) {
-      case 'n': row.push_back(Value::null()); break;
+      case 'n':
+        if (!body.empty()) detail::bad_cursor();
+        row.push_back(Value::null());
+        break;
       case 'i': row.push_back(Value::integer(detail::number<std::int64_t>(body))); break;
       case 'o': row.push_back(Value::boolean(detail::number<std::int64_t>(body) != 0)); break;
       case 'u': row.push_back(Value::unsigned_integer(detail::number<std::uint64_t>(body))); break;
       case 'z': row.push_back(Value::instant(detail::number<std::int64_t>(body))); break;
       case 'w': row.push_back(Value::wall(detail::number<std::int64_t>(body))); break;
-      case 'r': row.push_back(Value::real(std::strtod(std::string(body).c_str(), nullptr))); break;
+      case 'r': row.push_back(Value::real(detail::real(body))); break;
       case 'b': row.push_back(Value::bytes(detail::unhex(body))); break;
       case 't': row.push_back(Value::string(detail::unescape(body))); break;
       case 'd': row.push_back(Value::decimal(detail::unescape(body))); break;

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from purgekit._core import Policy, Predicate
 from purgekit.packs.model import Advice, Built, PackPolicy, Parameter
-from purgekit.predicates import col, created, dependent, expired, not_referenced_by, referenced_by
+from purgekit.predicates import col, created, dependent, expired, referenced_by
 
 STORE = "IDN_AUTH_SESSION_STORE"
 SIDE_TABLES = (
@@ -43,35 +43,41 @@ def _with_expiry_ahead() -> Advice:
     )
 
 
-def _by_created(lifetime: str) -> Predicate:
+def _by_created(lifetime: str) -> tuple[Predicate, Predicate]:
+    """The rule, and what holds a row back for now."""
     is_old = created("TIME_CREATED", unit="ns", lifetime=lifetime)
-    hides_nothing = not_referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED")
-    return is_old & ((col("OPERATION") != "DELETE") | hides_nothing)
+    # What a tombstone hides is older than it, so it goes as well: only the order matters.
+    hides_something = referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED")
+    return is_old, (col("OPERATION") == "DELETE") & hides_something
 
 
-def _by_expiry(lifetime: str) -> Predicate:
+def _by_expiry(lifetime: str) -> tuple[Predicate, Predicate]:
+    """The rule, and what holds a row back for now."""
     is_past = expired("EXPIRY_TIME", unit="ns")
     has_no_expiry = col("EXPIRY_TIME").is_null() | (col("EXPIRY_TIME") <= 0)
     is_old = created("TIME_CREATED", unit="ns", lifetime=lifetime)
     is_over = is_past | (has_no_expiry & is_old)
     # Not ~is_over: over a NULL expiry that would be unknown, and the row would not count as valid.
     is_valid = ~is_past | (has_no_expiry & ~is_old)
-
-    hides_nothing = not_referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED")
-    hides_nothing_valid = not_referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED", where=is_valid)
-    is_tombstone = col("OPERATION") == "DELETE"
-    may_go = (is_tombstone & hides_nothing) | ((col("OPERATION") != "DELETE") & hides_nothing_valid)
+    # Hidden under a row that is over: nobody sees it any more, whatever its own expiry says.
     is_superseded = referenced_by(STORE, on=SAME_SESSION, newer="TIME_CREATED", where=is_over)
-    return (is_over & may_go) | is_superseded
+
+    hides_something = referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED")
+    hides_something_valid = referenced_by(STORE, on=SAME_SESSION, older="TIME_CREATED", where=is_valid)
+    is_tombstone = col("OPERATION") == "DELETE"
+    would_reveal = (is_tombstone & hides_something) | ((col("OPERATION") != "DELETE") & hides_something_valid)
+    return is_over | is_superseded, ~is_superseded & would_reveal
 
 
 def _build(values: Mapping[str, str]) -> Built:
     by_created = values["by"] == "created"
+    where, held_while = (_by_created if by_created else _by_expiry)(values["lifetime"])
     policy = Policy(
         "sessions",
         table=STORE,
-        where=_by_created(values["lifetime"]) if by_created else _by_expiry(values["lifetime"]),
+        where=where,
         grace=values["grace"],
+        held_while=held_while,
         dependents=[
             dependent(table, on={"SESSION_ID": "SESSION_ID"}, unless_referenced=True, optional=True)
             for table in SIDE_TABLES
