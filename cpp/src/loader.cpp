@@ -1,8 +1,9 @@
 #include "loader.hpp"
 
 #include <dlfcn.h>
+#include <link.h>
 
-#include <array>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 
@@ -14,14 +15,32 @@ namespace {
 
 using sdk::Error;
 
+// The dynamic loader maps what the program headers tell without a look at the file's size, and touching what is not there
+// kills the process.
+bool is_cut_off(std::ifstream& in, const ElfW(Ehdr)& head) {
+  in.seekg(0, std::ios::end);
+  const auto size = static_cast<std::uint64_t>(in.tellg());
+  for (unsigned i = 0; i < head.e_phnum; ++i) {
+    ElfW(Phdr) part{};
+    const std::uint64_t at = head.e_phoff + std::uint64_t{i} * sizeof part;
+    if (head.e_phoff > size || at + sizeof part > size) return true;
+    in.seekg(static_cast<std::streamoff>(at));
+    if (!in.read(reinterpret_cast<char*>(&part), sizeof part)) return true;
+    if (part.p_type == PT_LOAD && (part.p_offset > size || part.p_filesz > size - part.p_offset)) return true;
+  }
+  return false;
+}
+
 // The constructors of a library run inside dlopen, so what is no library must not get there.
 void check_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  std::array<char, 20> head{};
-  if (!in.read(head.data(), head.size())) throw Error(PK_NOT_FOUND, "plugin " + path + " can't be read or is too short");
-  const bool elf = std::memcmp(head.data(), "\177ELF", 4) == 0;
-  const bool shared = head[16] == 3;  // ET_DYN
-  if (!elf || !shared) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " is not a shared library");
+  ElfW(Ehdr) head{};
+  if (!in.read(reinterpret_cast<char*>(&head), sizeof head)) throw Error(PK_NOT_FOUND, "plugin " + path + " can't be read or is too short");
+  const bool elf = std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+  if (!elf || head.e_type != ET_DYN) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " is not a shared library");
+  const bool ours = head.e_ident[EI_CLASS] == (sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32);
+  if (!ours || head.e_phentsize != sizeof(ElfW(Phdr))) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " was built for another kind of machine");
+  if (is_cut_off(in, head)) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " is cut off; copy it again");
 }
 
 template <class Out>

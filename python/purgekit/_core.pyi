@@ -90,7 +90,8 @@ class Dependent:
         self, table: str, on: Mapping[str, str], *, unless_referenced: bool = True, optional: bool = False
     ) -> None:
         """``on`` maps child column to parent column. ``unless_referenced``: keep a child while any row of the parent
-        table still has its values. ``optional``: skipped when the table does not exist."""
+        table still has its values. ``optional``: skipped when the table does not exist.
+        """
     @property
     def table(self) -> str: ...
     @property
@@ -120,7 +121,8 @@ class Policy:
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
-        goes in a later pass (a tombstone and what it hides)."""
+        goes in a later pass (a tombstone and what it hides).
+        """
     @property
     def name(self) -> str: ...
     @property
@@ -200,7 +202,8 @@ class Connection:
         zones: Mapping[str, Sequence[tuple[int, int]]] | None = None,
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
-        ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns."""
+        ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
+        """
     def run(
         self,
         plan: Plan,
@@ -226,7 +229,8 @@ class Connection:
         ``deadline_s``: seconds from now after which no chunk is begun. ``ledger``: "[SCHEMA.]NAME" or "none".
         ``on_progress`` is called at most once a chunk with the keys policy, table, pass, rows_deleted (policy's own table),
         rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s,
-        waiting (reason or "")."""
+        waiting (reason or "").
+        """
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
     def cancel(self) -> None: ...
@@ -274,7 +278,7 @@ def backend_for(scheme: str) -> str:
     """Name of the backend that serves a URL scheme; PurgekitError listing what was tried and the nearest scheme."""
 
 def set_log_level(level: str) -> None:
-    """spdlog levels: trace, debug, info, warning, error, critical, off."""
+    """Spdlog levels: trace, debug, info, warning, error, critical, off."""
 
 def set_log_sink(sink: Callable[[str, str], object] | None) -> None:
     """``sink(level, message)`` gets every record at or above the level, from any thread."""

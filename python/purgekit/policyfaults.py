@@ -25,6 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "any": schema.Rule,
     "not": schema.Rule,
     "where": schema.Rule,
+    "held_while": schema.Rule,
 }
 COMPLAINTS = {
     "string_type": "must be text in quotes",

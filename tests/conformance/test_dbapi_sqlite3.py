@@ -2,8 +2,9 @@
 
 import sqlite3
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 from purgekit.testing import ConformanceSuite, Quirks
 
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"

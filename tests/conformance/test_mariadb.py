@@ -1,6 +1,7 @@
 """MariaDB passes the shipped suite."""
 
 import pytest
+
 from purgekit.testing import ConformanceSuite, Quirks
 from servers import connect
 

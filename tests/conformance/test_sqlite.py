@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+
 from purgekit.testing import ConformanceSuite, Quirks
 
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"

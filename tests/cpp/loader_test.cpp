@@ -52,6 +52,12 @@ TEST_F(LoaderFiles, Text) {
 
 TEST_F(LoaderFiles, AnExecutable) { EXPECT_HAS(refusal(folder.copy("/proc/self/exe", "purgekit_backend_exe.so")), "plugin"); }
 
+TEST_F(LoaderFiles, ForAnotherWordSize) {
+  std::string content = test::content_of(NULL_PLUGIN);
+  content[4] = sizeof(void*) == 8 ? '\x01' : '\x02';  // EI_CLASS
+  EXPECT_HAS(refusal(folder.write("purgekit_backend_class.so", content)), "another kind of machine");
+}
+
 TEST_F(LoaderFiles, ForAnotherMachine) {
   std::string content = test::content_of(NULL_PLUGIN);
   content[18] = '\x08';  // e_machine: MIPS
@@ -72,12 +78,12 @@ TEST_F(LoaderFiles, TruncatedAnywhere) {
   }
 }
 
-TEST_F(LoaderFiles, OnlyItsHeader) { EXPECT_HAS(refusal(folder.write("purgekit_backend_header.so", test::content_of(NULL_PLUGIN).substr(0, 64))), "plugin"); }
+TEST_F(LoaderFiles, OnlyItsHeader) { EXPECT_HAS(refusal(folder.write("purgekit_backend_header.so", test::content_of(NULL_PLUGIN).substr(0, 64))), "is cut off"); }
 
 TEST_F(LoaderFiles, HeadersThatPointOutside) {
   std::string content = test::content_of(NULL_PLUGIN);
   for (std::size_t i = 32; i < 40; ++i) content[i] = '\x7f';  // e_phoff
-  EXPECT_HAS(refusal(folder.write("purgekit_backend_offsets.so", content)), "plugin");
+  EXPECT_HAS(refusal(folder.write("purgekit_backend_offsets.so", content)), "is cut off");
 }
 
 }  // namespace

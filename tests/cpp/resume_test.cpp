@@ -80,13 +80,13 @@ TEST_F(Resume, AnotherWalkStartsAfresh) {
 
 TEST_F(Resume, ACursorOfTheWalkThatReplacedAnotherIsNotTakenForTheOthers) {
   db.walks = {{"matching", "index-range", "by_expiry", 0.5, ""}, {"id", "key-range", "", 1, ""}};
-  db.rows[20].locked = true;
+  db.rows[20].held_by = "fk";
   run_options.max_rows = 30;
   EXPECT_EQ(run().policies[0].stop_reason, "max_rows");
   EXPECT_EQ(nlohmann::json::parse(slot().document)["walk"], "id");
   run_options.max_rows.reset();
   run_options.run_id = "run2";
-  db.rows[20].locked = false;
+  db.rows[20].held_by = "";
   EXPECT_EQ(only(run()).continues, "");
   EXPECT_EQ(expired(), 0);
 }

@@ -1,4 +1,4 @@
-// Rows that can't go: found one by one, left, counted and named.
+// Rows that can't go: found one by one, left, counted and named. Mostly foreign keys, because locks are waited for.
 #include "fake/fixture.hpp"
 
 namespace purgekit::fake {
@@ -24,8 +24,8 @@ TEST_F(BlockedRows, OneLockedRowIsFoundAndReported) {
 }
 
 TEST_F(BlockedRows, FirstAndLastRow) {
-  db.rows[2].locked = true;
-  db.rows[60].locked = true;
+  db.rows[2].held_by = "fk";
+  db.rows[60].held_by = "fk";
   const PolicyReport r = only(run());
   EXPECT_EQ(r.exit_code(), 4);
   EXPECT_EQ(r.rows_left, 2);
@@ -67,9 +67,9 @@ TEST_F(BlockedRows, AForeignKeyTheCatalogueDidNotTell) {
   EXPECT_EQ(r.blocked[0].sample_key, "ID=30");
 }
 
-TEST_F(BlockedRows, ATriggerAndALockAreToldApart) {
+TEST_F(BlockedRows, ReasonsAreToldApart) {
   db.rows[10].trigger = true;
-  db.rows[40].locked = true;
+  db.rows[40].held_by = "fk";
   const PolicyReport r = only(run());
   EXPECT_EQ(r.exit_code(), 4);
   EXPECT_EQ(r.rows_left, 2);
@@ -79,7 +79,7 @@ TEST_F(BlockedRows, ATriggerAndALockAreToldApart) {
     reasons.insert(b.reason);
     EXPECT_EQ(b.rows, 1) << b.reason;
   }
-  EXPECT_EQ(reasons, (std::set<std::string>{"lock", "trigger"}));
+  EXPECT_EQ(reasons, (std::set<std::string>{"foreign_key", "trigger"}));
 }
 
 TEST_F(BlockedRows, RowsThatAKnownReferenceHoldsAreGuardedNotTried) {
@@ -100,27 +100,27 @@ TEST_F(BlockedRows, RowsThatAKnownReferenceHoldsAreGuardedNotTried) {
 
 TEST_F(BlockedRows, AWalkThatSeesMatchingRowsOnlyIsReplaced) {
   db.walks = {{"matching", "index-range", "by_expiry", 0.5, "few match"}, {"id", "key-range", "", 1, ""}};
-  db.rows[20].locked = true;
+  db.rows[20].held_by = "fk";
   const PolicyReport r = only(run());
   EXPECT_EQ(r.status, "completed");
   EXPECT_EQ(r.exit_code(), 4);
   EXPECT_EQ(r.rows_deleted(), 29);
   ASSERT_EQ(r.blocked.size(), 1u);
-  EXPECT_EQ(r.blocked[0].reason, "lock");
+  EXPECT_EQ(r.blocked[0].reason, "foreign_key");
 }
 
 TEST_F(BlockedRows, WithoutAnotherWalkTheRunSaysSo) {
   db.walks = {{"matching", "index-range", "by_expiry", 0.5, "few match"}};
-  db.rows[20].locked = true;
+  db.rows[20].held_by = "fk";
   const PolicyReport r = only(run());
   EXPECT_EQ(r.exit_code(), 4);
   EXPECT_GT(r.rows_left, 0);
   ASSERT_FALSE(r.blocked.empty());
-  EXPECT_EQ(r.blocked[0].reason, "lock");
+  EXPECT_EQ(r.blocked[0].reason, "foreign_key");
 }
 
 TEST_F(BlockedRows, TroubleWhileSteppingOverARowIsTriedAgain) {
-  db.rows[20].locked = true;
+  db.rows[20].held_by = "fk";
   const Plan planned = plan();
   for (const pk_code code : {PK_LOCK_TIMEOUT, PK_DEADLOCK}) {
     const std::string verb = code == PK_LOCK_TIMEOUT ? "begin" : "delete_range";
@@ -138,8 +138,8 @@ TEST_F(BlockedRows, TroubleWhileSteppingOverARowIsTriedAgain) {
 }
 
 TEST_F(BlockedRows, ACommitInDoubtWhileSteppingOverARow) {
-  db.rows[20].locked = true;
-  db.rows[40].locked = true;
+  db.rows[20].held_by = "fk";
+  db.rows[40].held_by = "fk";
   const Plan planned = plan();
   db.always["commit"] = [doubts = 0](Connection& c) mutable {
     if (c.db().prepared_cutoffs_ns.back() != 0 || doubts > 1) return;
@@ -153,7 +153,7 @@ TEST_F(BlockedRows, ACommitInDoubtWhileSteppingOverARow) {
 }
 
 TEST_F(BlockedRows, AConnectionLostWhileSteppingOverARow) {
-  db.rows[20].locked = true;
+  db.rows[20].held_by = "fk";
   const Plan planned = plan();
   // Lost in the transaction that only moves on: the first one that prepares a rule without a time.
   db.always["begin"] = [lost = false](Connection& c) mutable {

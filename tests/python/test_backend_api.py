@@ -7,8 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 from purgekit import sqlite3_catalog
 from purgekit.backend_api import BackendError, Classified, DbapiSession
 

@@ -13,8 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 
 ROWS = 2_000
 POLICY = pk.Policy("old", table="things", where=pk.expired("expires", unit="ms"), max_fraction=1.0)

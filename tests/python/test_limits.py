@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

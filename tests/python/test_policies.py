@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 from purgekit.packs import find_pack, pack_names
 from purgekit.policies import load_all
 

@@ -3,8 +3,9 @@
 from datetime import datetime, timezone
 from pathlib import Path
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 
 HEAD = '[[policy]]\nname = "a"\ntable = "T"\n'
 
@@ -110,6 +111,7 @@ max_fraction = 0.5
 optional = true
 dependents = [{ table = "K", on = { T_ID = "ID" }, unless_referenced = false, optional = true }]
 expired = { column = "E", unit = "ms" }
+held_while = { referenced_by = { table = "T", on = { P = "ID" } } }
 """
     (policy,) = read(tmp_path, HEAD + extra)
     child = pk.dependent("K", on={"T_ID": "ID"}, unless_referenced=False, optional=True)
@@ -121,6 +123,7 @@ expired = { column = "E", unit = "ms" }
         max_fraction=0.5,
         optional=True,
         dependents=[child],
+        held_while=pk.referenced_by("T", on={"P": "ID"}),
     )
 
 
@@ -157,6 +160,8 @@ REFUSED = [
         HEAD + 'expired = { column = "E", unit = "ns" }\n' + HEAD + 'expired = { column = "E", unit = "ns" }',
         "two policies",
     ),
+    (HEAD + 'expired = { column = "E", unit = "ns" }\nheld_while = { colum = "A" }', "did you mean column?"),
+    (HEAD + 'expired = { column = "E", unit = "ns" }\nheld_while = {}', "held_while is empty"),
     ("x = [", "not TOML"),
 ]
 

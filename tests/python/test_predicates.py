@@ -3,8 +3,9 @@
 import pickle
 from datetime import timedelta
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 
 
 def test_column_is_no_condition_and_no_key() -> None:

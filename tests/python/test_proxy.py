@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import psycopg2
 import pymysql
 import pytest
+
 from servers import Action, Server, TcpProxy, connect, on_text
 
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError, pymysql.OperationalError)

@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg2
 import pymysql
 import pytest
+
 from servers import (
     BINLOG_ROW,
     Connection,

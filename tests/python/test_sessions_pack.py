@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-import purgekit as pk
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import purgekit as pk
 from purgekit.testing import matches, survivors
 
 DAY_NS = 86_400 * 10**9

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+
 from purgekit.state import RunStore, new_run_id, state_folder
 
 REPORT = {"status": "completed", "exit_code": 0, "rows_deleted": 7, "rows_archived": 0}

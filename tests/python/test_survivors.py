@@ -5,9 +5,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import purgekit as pk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import purgekit as pk
 from purgekit import _core
 from purgekit.plugins import find_backends
 from purgekit.testing import matches

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import purgekit as pk
 import pytest
+
+import purgekit as pk
 from purgekit.url import Target, find_password, parse_url, redact
 
 

@@ -4,10 +4,11 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-import purgekit as pk
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import purgekit as pk
 from purgekit.zones import FAR_PAST_NS, zone_steps
 
 NAMES = ["Europe/Berlin", "America/New_York", "Africa/Casablanca", "Australia/Lord_Howe", "Asia/Kathmandu", "Etc/GMT+5"]

@@ -32,9 +32,11 @@ EPOCH = datetime(1970, 1, 1)
 
 
 def matches(policy: Policy, row: Row, tables: Tables, now_ns: int, key: Sequence[str] = ("ID",)) -> bool:
-    """Whether the policy's rule is true of a row of its table; ``key`` breaks ties of ``keep_latest``."""
+    """Whether a row of the policy's table may go now; ``key`` breaks ties of ``keep_latest``."""
     document = json.loads(policy.to_json())
     world = _World(tables, document["table"], now_ns, parse_duration(document["grace"]), key)
+    if "held_while" in document and world.truth(document["held_while"], row) is not False:
+        return False  # unknown holds back as well
     return world.truth(document["where"], row) is True
 
 
