@@ -1,7 +1,7 @@
 """The native engine. Scripts use the names of ``purgekit``; this module is what those are made of.
 
-Durations are integer nanoseconds, instants are integer nanoseconds since 1970-01-01T00:00:00Z. Objects are immutable and
-may be shared between threads, except ``Connection``, whose calls are serial (``cancel`` may come from any thread).
+Durations are integer nanoseconds, instants are integer nanoseconds since 1970-01-01T00:00:00Z. Objects are immutable
+and may be shared between threads, except ``Connection``, whose calls are serial (``cancel`` may come from any thread).
 Every long call releases the GIL. What goes wrong raises the classes of ``purgekit.errors``.
 """
 
@@ -224,12 +224,13 @@ class Connection:
         accept_clock: bool = False,
         policy_hashes: Sequence[str] = (),
     ) -> str:
-        """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome: a failure part-way is a report
-        with status "failed" and ``error``. Raises only when nothing was changed (a refusal: exit code 2).
-        ``deadline_s``: seconds from now after which no chunk is begun. ``ledger``: "[SCHEMA.]NAME" or "none".
-        ``on_progress`` is called at most once a chunk with the keys policy, table, pass, rows_deleted (policy's own table),
-        rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s,
-        waiting (reason or "").
+        """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome.
+
+        A failure part-way is a report with status "failed" and ``error``. Raises only when nothing was changed (a
+        refusal: exit code 2). ``deadline_s``: seconds from now after which no chunk is begun. ``ledger``:
+        "[SCHEMA.]NAME" or "none". ``on_progress`` is called on the calling thread, after each chunk and while pausing,
+        with the keys policy, table, pass, rows_deleted (policy's own table), rows_total_deleted (all tables),
+        rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
         """
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
@@ -245,7 +246,9 @@ class Session:
     def describe(self, table: str) -> dict[str, Any]: ...
     def tables(self, table: str) -> list[str]: ...
     def count(self, policy: Policy, now_ns: int) -> int: ...
-    def propose(self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1) -> list[dict[str, Any]]: ...
+    def propose(
+        self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1
+    ) -> list[dict[str, Any]]: ...
     def prepare(self, policy: Policy, now_ns: int, walk: str) -> list[str]: ...
     def lock_run(self, key: str) -> None: ...
     def unlock_run(self, key: str) -> None: ...

@@ -4,8 +4,9 @@
 
 The table has the shape of an identity server's session store: about 900 bytes a row, a four-column text key, three
 secondary indexes, 80 % expired. Each backend gets two databases with the same rows. One is purged by the command line
-tool, the other by a single DELETE; survivors are compared by count and by a checksum over their keys, taken with another
-client. Prints the run's JSON and the ratio of the two times. Servers are private and started here, with durable commits.
+tool, the other by a single DELETE; survivors are compared by count and by a checksum over their keys, taken with
+another client. Prints the run's JSON and the ratio of the two times. Servers are private and started here, with
+durable commits.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def survivors(connection: Any) -> tuple[int, str]:
     return total, f"{mixed:064x}"
 
 
-def measure(name: str, urls: list[str], args: argparse.Namespace, now_ns: int, data: list[tuple[Any, ...]]) -> dict[str, Any]:
+def measure(
+    name: str, urls: list[str], args: argparse.Namespace, now_ns: int, data: list[tuple[Any, ...]]
+) -> dict[str, Any]:
     """Fill two databases, purge one and DELETE in the other."""
     blob, suffix, mark = {
         "sqlite": ("BLOB", "", "?"),
@@ -118,10 +121,21 @@ def measure(name: str, urls: list[str], args: argparse.Namespace, now_ns: int, d
 
     policy = Path(tempfile.mkdtemp()) / "policy.toml"
     policy.write_text(POLICY)
-    command = [str(Path(sys.executable).with_name("purgekit")), "run", urls[0], str(policy), "--yes", "--json", "--pace", args.pace]
+    command = [
+        str(Path(sys.executable).with_name("purgekit")),
+        "run",
+        urls[0],
+        str(policy),
+        "--yes",
+        "--json",
+        "--pace",
+        args.pace,
+    ]
     command += ["--now", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_ns // 10**9))]
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PURGEKIT_STATE": str(policy.parent)})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PURGEKIT_STATE": str(policy.parent)}
+    )
     command_s = time.perf_counter() - start
     report = json.loads(done.stdout)
     cutoff_ns = now_ns // 10**9 * 10**9 - 7 * DAY_NS

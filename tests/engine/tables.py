@@ -32,7 +32,10 @@ def make_sessions(connection: Connection, url: str, expiries: Sequence[int], *, 
     one = f"({mark(url)}, {mark(url)}, {mark(url)})"
     for start in range(0, len(rows), 200):
         part = rows[start : start + 200]
-        cursor.execute(f"INSERT INTO {TABLE} (ID, EXPIRES, NOTE) VALUES " + ", ".join([one] * len(part)), [v for r in part for v in r])
+        cursor.execute(
+            f"INSERT INTO {TABLE} (ID, EXPIRES, NOTE) VALUES " + ", ".join([one] * len(part)),
+            [v for r in part for v in r],
+        )
 
 
 def survivors(connection: Connection, table: str = TABLE) -> set[int]:

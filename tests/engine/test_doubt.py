@@ -34,7 +34,9 @@ class AtChunkCommit:
 
 @pytest.mark.parametrize("skip", [0, 1, 3])
 @pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER_REPLY])
-def test_a_cut_around_commit_is_resolved(server_url: str, admin: Callable[[str], Connection], action: Action, skip: int) -> None:
+def test_a_cut_around_commit_is_resolved(
+    server_url: str, admin: Callable[[str], Connection], action: Action, skip: int
+) -> None:
     checker = admin(server_url)
     make_sessions(checker, server_url, [now_s() + (HOUR_S if n % 3 == 0 else -5 * HOUR_S) for n in range(ROWS)])
     live = {n + 1 for n in range(0, ROWS, 3)}

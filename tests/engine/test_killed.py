@@ -20,7 +20,19 @@ ROWS = 6_000
 
 
 def command(url: str, policy: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "purgekit", "run", url, str(policy), "--yes", "--json", "--max-fraction", "1", *options]
+    return [
+        sys.executable,
+        "-m",
+        "purgekit",
+        "run",
+        url,
+        str(policy),
+        "--yes",
+        "--json",
+        "--max-fraction",
+        "1",
+        *options,
+    ]
 
 
 def policy_file(folder: Path) -> Path:
@@ -38,7 +50,11 @@ def test_killed_runs_are_continued(any_url: str, admin: Callable[[str], Connecti
     kills = 0
     for _ in range(5):
         # Slowed down, so that there is a middle to be killed in.
-        purge = subprocess.Popen(command(any_url, policy, "--chunk-ms", "2", "--max-rows-per-s", "400"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        purge = subprocess.Popen(
+            command(any_url, policy, "--chunk-ms", "2", "--max-rows-per-s", "400"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         before = len(survivors(checker))
         deadline = time.monotonic() + 30
         while len(survivors(checker)) == before and purge.poll() is None and time.monotonic() < deadline:
@@ -85,7 +101,12 @@ def test_two_purges_of_one_table_do_not_meet(any_url: str, admin: Callable[[str]
     checker = admin(any_url)
     make_sessions(checker, any_url, [now_s() - 5 * HOUR_S] * ROWS)
     policy = policy_file(tmp_path)
-    first = subprocess.Popen(command(any_url, policy, "--chunk-ms", "2", "--max-rows-per-s", "1500"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        command(any_url, policy, "--chunk-ms", "2", "--max-rows-per-s", "1500"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 30
     while len(survivors(checker)) == ROWS and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -26,7 +26,9 @@ GRACES_S = (0, 1, 7_200)
 
 # Times lie on, beside and far from every boundary the policies below can have.
 _seconds = st.builds(
-    lambda grace, beside: NOW_S - grace - beside, st.sampled_from((*GRACES_S, 3_600, 86_400)), st.sampled_from((-86_400, -1, 0, 1, 2, 100_000))
+    lambda grace, beside: NOW_S - grace - beside,
+    st.sampled_from((*GRACES_S, 3_600, 86_400)),
+    st.sampled_from((-86_400, -1, 0, 1, 2, 100_000)),
 )
 _rows = st.lists(
     st.fixed_dictionaries(
@@ -45,27 +47,55 @@ _rows = st.lists(
 _grace = st.one_of(st.none(), st.sampled_from([f"{s}s" for s in GRACES_S]))
 _null = st.sampled_from(["keep", "purge"])
 _leaf = st.one_of(
-    st.builds(lambda op, v: pk.Predicate.compare("N", op, v), st.sampled_from(["=", "<>", "<", "<=", ">", ">="]), st.integers(-2, 2)),
-    st.builds(lambda v: pk.col("S").isin(v), st.lists(st.sampled_from(["a", "it's", 'q"', "ä", "zz"]), min_size=1, max_size=3)),
+    st.builds(
+        lambda op, v: pk.Predicate.compare("N", op, v),
+        st.sampled_from(["=", "<>", "<", "<=", ">", ">="]),
+        st.integers(-2, 2),
+    ),
+    st.builds(
+        lambda v: pk.col("S").isin(v), st.lists(st.sampled_from(["a", "it's", 'q"', "ä", "zz"]), min_size=1, max_size=3)
+    ),
     st.sampled_from([pk.col("GRP").is_null(), pk.col("S").not_null()]),
     st.builds(lambda g, n: pk.expired("EXPIRES", unit="s", grace=g, null=n), _grace, _null),
     st.builds(lambda g, n: pk.expired("AT", unit="timestamp", grace=g, null=n), _grace, _null),
-    st.builds(lambda g, n, life: pk.created("MADE", unit="ms", lifetime=life, grace=g, null=n), _grace, _null, st.sampled_from(["0s", "1h", "1d"])),
     st.builds(
-        lambda g, n: pk.created("MADE", unit="ms", lifetime=pk.col("LIFE"), lifetime_unit="s", grace=g, lifetime_null=n), _grace, _null
+        lambda g, n, life: pk.created("MADE", unit="ms", lifetime=life, grace=g, null=n),
+        _grace,
+        _null,
+        st.sampled_from(["0s", "1h", "1d"]),
     ),
-    st.builds(lambda g: pk.created("AT", unit="timestamp", lifetime=pk.col("LIFE"), lifetime_unit="s", grace=g), _grace),
-    st.sampled_from([pk.not_referenced_by("REFS", on={"ROW_ID": "ID"}), pk.referenced_by("REFS", on={"ROW_ID": "GRP"}, where=pk.col("FLAG") == 1)]),
+    st.builds(
+        lambda g, n: pk.created(
+            "MADE", unit="ms", lifetime=pk.col("LIFE"), lifetime_unit="s", grace=g, lifetime_null=n
+        ),
+        _grace,
+        _null,
+    ),
+    st.builds(
+        lambda g: pk.created("AT", unit="timestamp", lifetime=pk.col("LIFE"), lifetime_unit="s", grace=g), _grace
+    ),
+    st.sampled_from(
+        [
+            pk.not_referenced_by("REFS", on={"ROW_ID": "ID"}),
+            pk.referenced_by("REFS", on={"ROW_ID": "GRP"}, where=pk.col("FLAG") == 1),
+        ]
+    ),
 )
 _rule = st.recursive(
     _leaf,
     lambda inner: st.one_of(
-        st.builds(lambda a, b: a & b, inner, inner), st.builds(lambda a, b: a | b, inner, inner), st.builds(lambda a: ~a, inner)
+        st.builds(lambda a, b: a & b, inner, inner),
+        st.builds(lambda a, b: a | b, inner, inner),
+        st.builds(lambda a: ~a, inner),
     ),
     max_leaves=6,
 )
 # Not under NOT: what is newest changes as rows go, so the order of chunks would decide.
-_latest = st.builds(lambda n, per: pk.keep_latest(n, per=per, order_by="N"), st.integers(1, 3), st.sampled_from([[], ["GRP"], ["GRP", "S"]]))
+_latest = st.builds(
+    lambda n, per: pk.keep_latest(n, per=per, order_by="N"),
+    st.integers(1, 3),
+    st.sampled_from([[], ["GRP"], ["GRP", "S"]]),
+)
 _where = st.one_of(_rule, _latest, st.builds(lambda a, b: a & b, _rule, _latest))
 
 
@@ -75,16 +105,25 @@ class Bench:
     def __init__(self, url: str, connection: Connection) -> None:
         self.url = url
         self.cursor = connection.cursor()
-        time_type = "TEXT" if url.startswith("sqlite") else "TIMESTAMP" if url.startswith("postgresql") else "DATETIME(6)"
+        time_type = (
+            "TEXT" if url.startswith("sqlite") else "TIMESTAMP" if url.startswith("postgresql") else "DATETIME(6)"
+        )
         suffix = " ENGINE=InnoDB DEFAULT CHARSET=utf8 COLLATE utf8_bin" if url.startswith(("mysql", "mariadb")) else ""
         self.cursor.execute(
-            f"CREATE TABLE THINGS (ID BIGINT PRIMARY KEY, GRP INT, N INT, S VARCHAR(20), EXPIRES BIGINT, MADE BIGINT, LIFE BIGINT, AT {time_type}){suffix}"
+            "CREATE TABLE THINGS (ID BIGINT PRIMARY KEY, GRP INT, N INT, S VARCHAR(20), EXPIRES BIGINT, MADE BIGINT, "
+            f"LIFE BIGINT, AT {time_type}){suffix}"
         )
         self.cursor.execute(f"CREATE TABLE REFS (ROW_ID BIGINT, FLAG INT){suffix}")
         find_backends()
         t = parse_url(url)
         self.native = _core.Connection(
-            _core.backend_for(t.scheme), scheme=t.scheme, user=t.user, password=t.password or "", host=t.host, port=t.port, database=t.database
+            _core.backend_for(t.scheme),
+            scheme=t.scheme,
+            user=t.user,
+            password=t.password or "",
+            host=t.host,
+            port=t.port,
+            database=t.database,
         )
         self.runs = 0
 
@@ -101,7 +140,9 @@ class Bench:
     def purge(self, policy: pk.Policy, chunk_rows: int) -> dict[str, Any]:
         plan = self.native.plan([policy], now_ns=NOW_S * 10**9, chunk_rows=chunk_rows, exact=True)
         self.runs += 1
-        report: dict[str, Any] = json.loads(self.native.run(plan, run_id=f"r{self.runs}", max_fraction=1.0, accept_clock=True, chunk_ms=1))
+        report: dict[str, Any] = json.loads(
+            self.native.run(plan, run_id=f"r{self.runs}", max_fraction=1.0, accept_clock=True, chunk_ms=1)
+        )
         report["planned"] = json.loads(plan.to_json())["policies"][0]["rows_purgeable"]
         return report
 
@@ -118,12 +159,22 @@ def bench(any_url: str, admin: Callable[[str], Connection]) -> Bench:
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     rows=_rows,
-    refs=st.lists(st.fixed_dictionaries({"ROW_ID": st.one_of(st.none(), st.integers(0, 9)), "FLAG": st.integers(0, 1)}), max_size=8),
+    refs=st.lists(
+        st.fixed_dictionaries({"ROW_ID": st.one_of(st.none(), st.integers(0, 9)), "FLAG": st.integers(0, 1)}),
+        max_size=8,
+    ),
     where=_where,
     grace=st.sampled_from(["0s", "2h"]),
     chunk_rows=st.sampled_from([1, 2, 7, 1_000]),
 )
-def test_survivors_equal_the_model(bench: Bench, rows: list[dict[str, Any]], refs: list[dict[str, Any]], where: pk.Predicate, grace: str, chunk_rows: int) -> None:
+def test_survivors_equal_the_model(
+    bench: Bench,
+    rows: list[dict[str, Any]],
+    refs: list[dict[str, Any]],
+    where: pk.Predicate,
+    grace: str,
+    chunk_rows: int,
+) -> None:
     rows = [{"ID": number, **row} for number, row in enumerate(rows, 1)]
     bench.fill(rows, refs)
     policy = pk.Policy("random", table="THINGS", where=where, grace=grace)

@@ -1,7 +1,7 @@
 """A row renewed between any two statements of a chunk survives.
 
-Every message the purge sends to the server passes a proxy. Before each of them another session renews a few rows that are
-still there. What it could renew must be there in the end, and everything else that was expired must be gone.
+Every message the purge sends to the server passes a proxy. Before each of them another session renews a few rows that
+are still there. What it could renew must be there in the end, and everything else that was expired must be gone.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def test_rows_renewed_between_chunks_survive_on_sqlite(sqlite_url: str, admin: C
                 renewed.add(number)
 
     with pk.connect(sqlite_url) as db:
-        report = db.run(sessions_policy(), limits=pk.Limits(chunk_ms=1, max_fraction=1, max_rows_per_s=300), on_progress=renew)
+        report = db.run(
+            sessions_policy(), limits=pk.Limits(chunk_ms=1, max_fraction=1, max_rows_per_s=300), on_progress=renew
+        )
     assert renewed
     assert survivors(checker) == renewed
     assert report.rows_deleted == ROWS - len(renewed)

@@ -48,6 +48,7 @@ def _document(pack: Any) -> dict[str, Any]:
                 "table": policy.table,
                 "summary": entry.summary,
                 "rule": str(policy.where),
+                "held_while": None if policy.held_while is None else str(policy.held_while),
                 "grace": format_duration(policy.grace_ns),
                 "dependents": [child.table for child in policy.dependents],
                 "parameters": [
@@ -74,6 +75,8 @@ def _show(document: dict[str, Any], notes: bool) -> None:
             ("rule", policy["rule"]),
             ("grace", policy["grace"]),
         ]
+        if policy["held_while"]:
+            pairs.insert(3, ("held while", policy["held_while"]))
         if policy["dependents"]:
             pairs.append(("with it", ", ".join(policy["dependents"])))
         for parameter in policy["parameters"]:
