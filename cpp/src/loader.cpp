@@ -35,8 +35,9 @@ bool is_cut_off(std::ifstream& in, const ElfW(Ehdr)& head) {
 void check_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   ElfW(Ehdr) head{};
-  if (!in.read(reinterpret_cast<char*>(&head), sizeof head)) throw Error(PK_NOT_FOUND, "plugin " + path + " can't be read or is too short");
-  const bool elf = std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+  in.read(reinterpret_cast<char*>(&head), sizeof head);
+  if (in.gcount() == 0) throw Error(PK_NOT_FOUND, "plugin " + path + " can't be read or is empty");
+  const bool elf = in.gcount() == sizeof head && std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
   if (!elf || head.e_type != ET_DYN) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " is not a shared library");
   const bool ours = head.e_ident[EI_CLASS] == (sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32);
   if (!ours || head.e_phentsize != sizeof(ElfW(Phdr))) throw Error(PK_INVALID_ARGUMENT, "plugin " + path + " was built for another kind of machine");

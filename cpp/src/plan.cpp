@@ -9,7 +9,7 @@ std::string fingerprint(const sdk::Table& table) {
   std::string out = table.identity + "|" + table.schema + "." + table.name;
   for (const sdk::Column& c : table.columns) out += "|" + c.name + " " + c.type_name + (c.nullable ? "" : " not null");
   out += "|key";
-  for (const std::uint32_t position : table.key) out += " " + std::to_string(position);
+  for (const std::uint32_t position : table.key) out.append(" ").append(std::to_string(position));
   return out;
 }
 

@@ -211,7 +211,7 @@ std::string joined(const std::vector<Predicate>& children, const char* glue) {
 }
 
 std::string time_text(const rule::Time& t, const std::string& lifetime) {
-  std::string out = t.column + " (" + unit_text(t.unit) + (t.timezone != "UTC" ? ", " + t.timezone : "") + (t.stored_wall ? ", wall" : "") + ")" + lifetime;
+  std::string out = printable(t.column) + " (" + unit_text(t.unit) + (t.timezone != "UTC" ? ", " + printable(t.timezone) : "") + (t.stored_wall ? ", wall" : "") + ")" + lifetime;
   if (t.grace_ns) out += " + " + format_duration(*t.grace_ns);
   return out + " < now" + (t.purge_null ? " or NULL" : "");
 }
@@ -225,26 +225,26 @@ Predicate Predicate::from_json(std::string_view text) { return from_json_value(p
 std::string Predicate::to_text() const {
   return std::visit(
       Overloaded{
-          [](const rule::Compare& r) { return r.column + " " + op_symbol(r.op) + " " + value_text(r.value); },
+          [](const rule::Compare& r) { return printable(r.column) + " " + op_symbol(r.op) + " " + value_text(r.value); },
           [](const rule::In& r) {
             std::string list;
             for (const Value& v : r.values) list += (list.empty() ? "" : ", ") + value_text(v);
-            return r.column + " IN (" + list + ")";
+            return printable(r.column) + " IN (" + list + ")";
           },
-          [](const rule::IsNull& r) { return r.column + " IS NULL"; },
+          [](const rule::IsNull& r) { return printable(r.column) + " IS NULL"; },
           [](const rule::Expired& r) { return time_text(r.time, ""); },
           [](const rule::Created& r) {
-            return time_text(r.time, " + " + (r.lifetime_ns ? format_duration(*r.lifetime_ns) : r.lifetime_column + " (" + unit_text(r.lifetime_unit) + ")"));
+            return time_text(r.time, " + " + (r.lifetime_ns ? format_duration(*r.lifetime_ns) : printable(r.lifetime_column) + " (" + unit_text(r.lifetime_unit) + ")"));
           },
           [](const rule::ReferencedBy& r) {
             std::string on;
-            for (const rule::Join& j : r.on) on += (on.empty() ? "" : " AND ") + (r.table + "." + j.other_column) + " " + op_symbol(j.op) + " " + j.this_column;
-            return "referenced by " + r.table + " (" + on + (r.where ? " WHERE " + r.where->to_text() : "") + ")";
+            for (const rule::Join& j : r.on) on += (on.empty() ? "" : " AND ") + printable(r.table + "." + j.other_column) + " " + op_symbol(j.op) + " " + printable(j.this_column);
+            return "referenced by " + printable(r.table) + " (" + on + (r.where ? " WHERE " + r.where->to_text() : "") + ")";
           },
           [](const rule::KeepLatest& r) {
             std::string per;
-            for (const std::string& column : r.per) per += (per.empty() ? " per " : ", ") + column;
-            return "not among the newest " + std::to_string(r.n) + " by " + r.order_by + per;
+            for (const std::string& column : r.per) per += (per.empty() ? " per " : ", ") + printable(column);
+            return "not among the newest " + std::to_string(r.n) + " by " + printable(r.order_by) + per;
           },
           [](const rule::RawSql& r) { return "sql (" + printable(r.text) + ")"; },
           [](const rule::All& r) { return joined(r.children, " AND "); },

@@ -43,6 +43,20 @@ bool serves_as_key(const sdk::Table& table, const sdk::Index& index) {
   });
 }
 
+// MySQL 5.6 keeps no time of creation for partitioned tables; the number of their first partition serves as well, where this
+// user may see it.
+std::string creation(Line& line, const sdk::Table& table, const Value& create_time) {
+  if (create_time.kind != PK_VALUE_NULL) return create_time.text;
+  try {
+    const sdk::Rows rows = line.query(
+        "SELECT CAST(MIN(TABLE_ID) AS CHAR) FROM information_schema.INNODB_SYS_TABLES WHERE LOCATE(CONCAT(?, '/', ?, '#'), NAME) = 1", place(table));
+    return rows.at(0).at(0).text;
+  } catch (const Error& e) {
+    if (e.connection_lost() || e.code() == PK_CANCELLED) throw;
+    return "";  // no PROCESS privilege, or a server without this view
+  }
+}
+
 }  // namespace
 
 void read_indexes(Line& line, sdk::Table& table) {
@@ -127,7 +141,7 @@ void read_sizes(Line& line, sdk::Table& table) {
   table.rows_estimate = number(3);
   table.bytes = number(4);
   table.index_bytes = number(5);
-  table.identity = table.schema + "." + table.name + "@" + row.at(6).text;
+  table.identity = table.schema + "." + table.name + "@" + creation(line, table, row.at(6));
   if (row.at(7).text.find("partitioned") == std::string::npos) return;
   const sdk::Rows parts = line.query(
       "SELECT COUNT(*) FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND PARTITION_NAME IS NOT NULL", place(table));

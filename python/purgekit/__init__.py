@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from purgekit.database import Database, connect
     from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
     from purgekit.limits import Limits
-    from purgekit.plugins import backends, get_include, load_backend, register_backend
+    from purgekit.plugins import backends, get_cmake_dir, get_include, load_backend, register_backend
     from purgekit.policies import load_policies
     from purgekit.predicates import (
         all_of,
@@ -42,7 +42,7 @@ _HOMES = {
     "purgekit.database": ("Database", "connect"),
     "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
     "purgekit.limits": ("Limits",),
-    "purgekit.plugins": ("backends", "get_include", "load_backend", "register_backend"),
+    "purgekit.plugins": ("backends", "get_cmake_dir", "get_include", "load_backend", "register_backend"),
     "purgekit.policies": ("load_policies",),
     "purgekit.predicates": (
         "all_of",
@@ -86,6 +86,7 @@ __all__ = [
     "created",
     "dependent",
     "expired",
+    "get_cmake_dir",
     "get_include",
     "keep_latest",
     "load_backend",

@@ -50,6 +50,11 @@ def get_include() -> str:
     return str(Path(__file__).parent / "include")
 
 
+def get_cmake_dir() -> str:
+    """The folder of the CMake package: ``cmake -Dpurgekit_DIR=…`` makes ``find_package(purgekit CONFIG)`` find it."""
+    return str(Path(__file__).parent / "cmake")
+
+
 def _load_entry_points() -> None:
     from importlib.metadata import entry_points
 

@@ -45,7 +45,7 @@ class LoaderFiles : public ::testing::Test {
 
 TEST_F(LoaderFiles, Absent) { EXPECT_HAS(refusal((folder.path() / "none.so").string()), "can't be read"); }
 TEST_F(LoaderFiles, AFolder) { EXPECT_HAS(refusal(folder.path().string()), "can't be read"); }
-TEST_F(LoaderFiles, Empty) { EXPECT_HAS(refusal(folder.write("purgekit_backend_empty.so", "")), "too short"); }
+TEST_F(LoaderFiles, Empty) { EXPECT_HAS(refusal(folder.write("purgekit_backend_empty.so", "")), "is empty"); }
 TEST_F(LoaderFiles, Text) {
   EXPECT_HAS(refusal(folder.write("purgekit_backend_text.so", "#!/bin/sh\necho this is no library at all\n")), "is not a shared library");
 }

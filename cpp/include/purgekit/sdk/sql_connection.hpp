@@ -112,8 +112,9 @@ class SqlConnection : public Connection, protected SqlSession {
     try {
       out.state = ledger_->state();
     } catch (const Error& e) {
-      if (e.code() != PK_NOT_FOUND) throw;
-      out.state = PK_LEDGER_ABSENT;
+      if (e.code() != PK_NOT_FOUND && e.code() != PK_INVALID_ARGUMENT) throw;
+      // The statement fails alike for a table that is absent and for one that has other columns.
+      out.state = exists(name) ? PK_LEDGER_FOREIGN : PK_LEDGER_ABSENT;
     }
     ledger_rights(name, out);
     return out;
@@ -207,6 +208,16 @@ class SqlConnection : public Connection, protected SqlSession {
       if (found == tables_.end()) throw Error(PK_SCHEMA_CHANGED, "table " + purge.table + " is no longer there");
     }
     return found->second;
+  }
+
+  bool exists(const TableName& name) {
+    try {
+      read_table(TableName{name.schema, name.name, true, true});
+      return true;
+    } catch (const Error& e) {
+      if (e.code() != PK_NOT_FOUND) throw;
+      return false;
+    }
   }
 
   /// After a reconnect nothing is known any more.
