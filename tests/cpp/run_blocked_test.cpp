@@ -125,7 +125,7 @@ TEST_F(BlockedRows, TroubleWhileSteppingOverARowIsTriedAgain) {
   for (const pk_code code : {PK_LOCK_TIMEOUT, PK_DEADLOCK}) {
     const std::string verb = code == PK_LOCK_TIMEOUT ? "begin" : "delete_range";
     db.always[verb] = [code, failed = false](Connection& c) mutable {
-      if (!failed && c.db().prepared_cutoffs_ns.back() == 0) {
+      if (!failed && c.db().stepping_over()) {
         failed = true;
         throw sdk::Error(code, "passing");
       }
@@ -142,7 +142,7 @@ TEST_F(BlockedRows, ACommitInDoubtWhileSteppingOverARow) {
   db.rows[40].held_by = "fk";
   const Plan planned = plan();
   db.always["commit"] = [doubts = 0](Connection& c) mutable {
-    if (c.db().prepared_cutoffs_ns.back() != 0 || doubts > 1) return;
+    if (!c.db().stepping_over() || doubts > 1) return;
     if (doubts++ == 0) c.apply();
     throw sdk::Error(PK_IN_DOUBT, "no answer");
   };
@@ -157,7 +157,7 @@ TEST_F(BlockedRows, AConnectionLostWhileSteppingOverARow) {
   const Plan planned = plan();
   // Lost in the transaction that only moves on: the first one that prepares a rule without a time.
   db.always["begin"] = [lost = false](Connection& c) mutable {
-    if (!lost && c.db().prepared_cutoffs_ns.back() == 0) {
+    if (!lost && c.db().stepping_over()) {
       lost = true;
       throw sdk::Error(PK_CONNECTION_LOST, "gone");
     }

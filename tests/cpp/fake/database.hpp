@@ -73,6 +73,8 @@ struct Database {
   void apply(const Transaction& transaction);
   void settle_hanging();
   std::int64_t expired_rows(std::int64_t grace_ms) const;
+  /// What was prepared last satisfies no row: the engine steps over one that is blocked.
+  bool stepping_over() const { return !prepared_cutoffs_ns.empty() && prepared_cutoffs_ns.back() == 0; }
 };
 
 /// The one behind the backend "fake"; a test resets it.
