@@ -158,7 +158,7 @@ def test_read_only_sqlite_file_can_be_planned_but_not_purged(sqlite_url: str, ad
     program = (
         "import os, sys, purgekit as pk\n"
         "p = pk.Policy('s', table='SESSIONS', where=pk.expired('EXPIRES', unit='s'))\n"
-        "with pk.connect(sys.argv[2]) as db: db.run(p, limits=pk.Limits(max_fraction=1))\n"  # all modules are loaded now
+        "with pk.connect(sys.argv[2]) as db: db.run(p, limits=pk.Limits(max_fraction=1))\n"  # loads all modules
         "if os.getuid() == 0: os.setuid(65534)\n"  # root may write anything
         "with pk.connect(sys.argv[1]) as db:\n"
         "    print(db.plan(p).rows_purgeable)\n"

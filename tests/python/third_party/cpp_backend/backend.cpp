@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "catalogue.hpp"
 #include "database.hpp"
@@ -13,6 +15,8 @@ using namespace purgekit::sdk;
 
 class FileDialect final : public Dialect {
  public:
+  // In double quotes SQLite takes an unknown column for a text.
+  std::string quote(std::string_view identifier) const override { return quote_with(identifier, '`'); }
   std::string for_update() const override { return ""; }  // BEGIN IMMEDIATE holds the whole file
   bool has_returning() const override { return true; }
   bool has_row_ranges() const override { return true; }
