@@ -91,8 +91,7 @@ class Store:
         self.mark = mark(url)
         self.cursor.execute(
             "CREATE TABLE IDN_AUTH_SESSION_STORE (SESSION_ID VARCHAR(100) NOT NULL, SESSION_TYPE VARCHAR(100) NOT NULL,"
-            " 
-            "OPERATION VARCHAR(10) NOT NULL, TIME_CREATED BIGINT NOT NULL, EXPIRY_TIME BIGINT, "
+            " OPERATION VARCHAR(10) NOT NULL, TIME_CREATED BIGINT NOT NULL, EXPIRY_TIME BIGINT, "
             f"PRIMARY KEY (SESSION_ID, SESSION_TYPE, TIME_CREATED, OPERATION)){suffix}"
         )
         for table, columns in SIDES.items():
