@@ -20,7 +20,15 @@ TEST(Policy, ComesBackFromJson) {
   policy.max_fraction = 0.5;
   policy.optional = true;
   policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}};
+  policy.held_while = Predicate::is_null("CLOSED_AT");
   EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+}
+
+TEST(Policy, WhatIsDeletedIsNotHeld) {
+  Policy policy = sessions();
+  EXPECT_EQ(policy.deletable(), policy.where);
+  policy.held_while = Predicate::is_null("CLOSED_AT");
+  EXPECT_EQ(policy.deletable(), Predicate::all_of({policy.where, Predicate::negation(Predicate::is_null("CLOSED_AT"))}));
 }
 
 TEST(Policy, GraceIsTwoHoursUnlessGiven) {

@@ -98,6 +98,18 @@ TEST_F(BlockedRows, RowsThatAKnownReferenceHoldsAreGuardedNotTried) {
   EXPECT_NE(r.blocked[0].message.find("CHILD"), std::string::npos);
 }
 
+TEST_F(BlockedRows, RowsThatThePolicyHoldsStayAndAreReported) {
+  policy.held_while = Predicate::referenced_by({"CHILD", {{"T_ID", PK_EQ, "ID"}}, nullptr});
+  db.rows[8].referenced = true;
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.exit_code(), 4);
+  EXPECT_EQ(r.rows_left, 1);
+  EXPECT_EQ(r.rows_deleted(), 29);
+  ASSERT_EQ(r.blocked.size(), 1u);
+  EXPECT_EQ(r.blocked[0].reason, "held");
+  EXPECT_EQ(r.blocked[0].sample_key, "ID=8");
+}
+
 TEST_F(BlockedRows, AWalkThatSeesMatchingRowsOnlyIsReplaced) {
   db.walks = {{"matching", "index-range", "by_expiry", 0.5, "few match"}, {"id", "key-range", "", 1, ""}};
   db.rows[20].held_by = "fk";
