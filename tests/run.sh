@@ -49,7 +49,7 @@ native() {
     shift
     step "build-$folder" build_native ".build/$folder" "$@"
     succeeded "build-$folder" || return 0
-    step "ctest-$folder" ctest --test-dir ".build/$folder" --output-on-failure --no-tests=error \
+    step "ctest-$folder" ctest -j8 --test-dir ".build/$folder" --output-on-failure --no-tests=error \
         --output-junit "$results/ctest-$folder.xml"
 }
 

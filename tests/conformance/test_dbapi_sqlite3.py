@@ -7,6 +7,8 @@ import pytest
 import purgekit as pk
 from purgekit.testing import ConformanceSuite, Quirks
 
+pytestmark = pytest.mark.long
+
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"
 
 

@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import purgekit as pk
 from engine.tables import HOUR_S, make_sessions, now_s, survivors
 from servers import Connection
+
+pytestmark = pytest.mark.long
 
 ROWS = 6_000
 

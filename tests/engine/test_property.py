@@ -19,6 +19,8 @@ from purgekit.testing import model
 from purgekit.url import parse_url
 from servers import Connection
 
+pytestmark = pytest.mark.long
+
 NOW_S = 1_700_000_000
 EPOCH = datetime(1970, 1, 1)
 COLUMNS = ("ID", "GRP", "N", "S", "EXPIRES", "MADE", "LIFE", "AT")

@@ -23,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 TEMPLATE = HERE.parents[1] / "plugins" / "null"
 ONE_WRITER = "SQLite locks the whole file, so a writer blocks everything"
 # Where a plugin is loaded from differs between these tests, and a loaded one stays: each has a process of its own.
+pytestmark = pytest.mark.long
+
 LIST = "import json, purgekit; print(json.dumps(purgekit.backends()))"
 PURGE = """
 import sys, purgekit as pk
