@@ -266,9 +266,12 @@ bool PolicyRun::one_chunk() {
         rows = std::clamp<std::int64_t>(rows / all * rows_allowed() + rows % all * rows_allowed() / all, 1, rows - 1);
         continue;
       }
-      if (over_fraction(last_chunk_.range.rows_deleted)) {
+      if (fraction_limit_ >= 0 && tables[0].rows_deleted > fraction_limit_) {
+        // Counted outside the chunk's transaction: nothing may hold its rows that long.
         roll_back();
-        throw Stop{"max_fraction"};
+        refresh_fraction_limit();
+        if (tables[0].rows_deleted > fraction_limit_) throw Stop{"max_fraction"};
+        continue;
       }
       keeper_.checkpoint(last_chunk_.range.cursor, all, tables);
       commit_sent_ = true;
@@ -458,14 +461,11 @@ bool PolicyRun::committed_after_reconnect() {
   }
 }
 
-// More than the allowed share would be gone. An estimate of the whole is made exact before it stops a run.
-bool PolicyRun::over_fraction(std::int64_t more) {
-  if (fraction_limit_ < 0 || report_.rows_deleted() + more <= fraction_limit_) return false;
+// The limit came from an estimate of the whole; it is made exact before it stops a run.
+void PolicyRun::refresh_fraction_limit() {
   const double fraction = effective_max_fraction(context_.options.max_fraction, plan_.policy);
-  const LoweredPredicate all = lower_all_rows();
-  const std::int64_t total = session_.count(PurgeSpec(plan_.table, all.view())) + more + report_.rows_deleted();
+  const std::int64_t total = count(lower_all_rows()) + report_.rows_deleted();
   fraction_limit_ = static_cast<std::int64_t>(fraction * static_cast<double>(total));
-  return report_.rows_deleted() + more > fraction_limit_;
 }
 
 std::int64_t PolicyRun::count(const LoweredPredicate& predicate) {

@@ -63,7 +63,7 @@ class PolicyRun {
   void roll_back();
   void reconnect();
   bool committed_after_reconnect();
-  bool over_fraction(std::int64_t more);
+  void refresh_fraction_limit();
   std::int64_t count(const LoweredPredicate& predicate);
   void closing_report();
   void report_progress(double chunk_ms, const std::string& waiting);
