@@ -40,13 +40,13 @@ void bind_policy(py::module_& module) {
 
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
-                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while) {
-             Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while)};
+                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, std::optional<std::string> archive) {
+             Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), archive.value_or("")};
              p.grace_ns = std::holds_alternative<std::string>(grace) ? parse_duration(std::get<std::string>(grace)) : std::get<std::int64_t>(grace);
              p.check();
              return p;
            }),
-           "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none())
+           "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none(), "archive"_a = py::none())
       .def_readonly("name", &Policy::name)
       .def_readonly("table", &Policy::table)
       .def_readonly("where", &Policy::where)
@@ -55,6 +55,7 @@ void bind_policy(py::module_& module) {
       .def_readonly("max_fraction", &Policy::max_fraction)
       .def_readonly("optional", &Policy::optional)
       .def_readonly("held_while", &Policy::held_while)
+      .def_property_readonly("archive", [](const Policy& p) { return p.archive.empty() ? std::nullopt : std::optional<std::string>(p.archive); })
       .def_property_readonly("zones",
                              [](const Policy& p) {
                                std::vector<std::string> zones;

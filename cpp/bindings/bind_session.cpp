@@ -13,6 +13,9 @@ namespace {
 
 using namespace py::literals;
 
+/// Schema and table of each.
+using ArchiveNames = std::vector<std::pair<std::string, std::string>>;
+
 /// The bare verbs, one Python call each. Policies are lowered as the planner does, without guards.
 class BareSession {
  public:
@@ -32,13 +35,16 @@ class BareSession {
 
   /// Resolve the policy's names and hand the finished request to `use`.
   template <class Use>
-  void with_purge(const Policy& policy, std::int64_t now_ns, const std::string& walk, const Use& use) {
+  void with_purge(const Policy& policy, std::int64_t now_ns, const std::string& walk, const Use& use, const ArchiveNames& archives = {},
+                  const std::string& run_id = "") {
     released([&] {
       Catalogue catalogue(*session_);
       const sdk::Table& table = catalogue.table(policy.table);
       const Zones zones;
       const LoweredPredicate predicate = lower(policy.where, catalogue.input(table, now_ns, policy, zones));
-      use(PurgeSpec(table, predicate.view(), walk, resolve_dependents(catalogue, policy, table)));
+      std::vector<sdk::ArchiveTable> targets;
+      for (const auto& [schema, name] : archives) targets.push_back({schema, name});
+      use(PurgeSpec(table, predicate.view(), walk, resolve_dependents(catalogue, policy, table), targets, run_id));
     });
   }
 
@@ -126,12 +132,28 @@ void bind_session(py::module_& module) {
           "policy"_a, "now_ns"_a, "rows_total"_a = -1, "rows_matching"_a = -1)
       .def(
           "prepare",
-          [](S& s, const Policy& policy, std::int64_t now_ns, const std::string& walk) {
+          [](S& s, const Policy& policy, std::int64_t now_ns, const std::string& walk, const ArchiveNames& archives, const std::string& run_id) {
             std::vector<std::string> statements;
-            s.with_purge(policy, now_ns, walk, [&](const pk_purge& purge) { statements = s.get().prepare(purge); });
+            s.with_purge(policy, now_ns, walk, [&](const pk_purge& purge) { statements = s.get().prepare(purge); }, archives, run_id);
             return statements;
           },
-          "policy"_a, "now_ns"_a, "walk"_a)
+          "policy"_a, "now_ns"_a, "walk"_a, "archives"_a = ArchiveNames(), "run_id"_a = "")
+      .def(
+          "archive_find",
+          [](S& s, const Policy& policy, const ArchiveNames& archives) {
+            std::vector<sdk::ArchiveInfo> found;
+            s.with_purge(policy, 0, "", [&](const pk_purge& purge) { found = s.get().archive_find(purge); }, archives);
+            py::list out;
+            for (const sdk::ArchiveInfo& a : found) {
+              out.append(py::dict("state"_a = static_cast<int>(a.state), "can_create"_a = a.can_create, "can_write"_a = a.can_write, "problem"_a = a.problem, "ddl"_a = a.ddl,
+                                  "grant_hint"_a = a.grant_hint));
+            }
+            return out;
+          },
+          "policy"_a, "archives"_a)
+      .def(
+          "archive_create", [](S& s, const Policy& policy, const ArchiveNames& archives) { s.with_purge(policy, 0, "", [&](const pk_purge& purge) { s.get().archive_create(purge); }, archives); },
+          "policy"_a, "archives"_a)
       .def("lock_run", [](S& s, const std::string& key) { s.released([&] { s.get().lock_run(key); }); }, "key"_a)
       .def("unlock_run", [](S& s, const std::string& key) { s.released([&] { s.get().unlock_run(key); }); }, "key"_a)
       .def(
@@ -162,12 +184,12 @@ void bind_session(py::module_& module) {
           "begin", [](S& s, const std::string& key, std::int64_t epoch, std::int64_t seq) { s.released([&] { s.get().begin(key, epoch, seq); }); }, "key"_a = "", "epoch"_a = 0, "seq"_a = 0)
       .def(
           "delete_range",
-          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms) {
+          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms, std::int64_t chunk) {
             sdk::Deleted d;
-            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms}); });
+            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms, chunk}); });
             return py::dict("rows_deleted"_a = d.rows_deleted, "rows_visited"_a = d.rows_visited, "cursor"_a = d.cursor, "done"_a = d.done, "share_done"_a = d.share_done);
           },
-          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000)
+          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000, "chunk"_a = 1)
       .def(
           "delete_children",
           [](S& s, std::size_t index) {

@@ -75,6 +75,12 @@ void fill_optional(pk_backend& t) {
   if (t.replica_lag == nullptr) {
     t.replica_lag = [](C*, double*, pk_error* e) -> std::int32_t { return not_supported("replica_lag", e); };
   }
+  if (t.archive_find == nullptr) {
+    t.archive_find = [](C*, const pk_purge*, pk_archive_infos*, pk_error* e) -> std::int32_t { return not_supported("an archive table", e); };
+  }
+  if (t.archive_create == nullptr) {
+    t.archive_create = [](C*, const pk_purge*, pk_error* e) -> std::int32_t { return not_supported("an archive table", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

@@ -45,6 +45,7 @@ std::string Plan::to_json() const {
                  {"dependents", Json::array()},
                  {"warnings", warnings}};
     for (const sdk::Dependent& d : p.dependents) item["dependents"].push_back(table_name_text(d.schema, d.table));
+    item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
     out["policies"].push_back(std::move(item));
   }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);

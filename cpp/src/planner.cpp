@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "archive.hpp"
 #include "clock_check.hpp"
 #include "json.hpp"
 #include "purgekit/deadline.hpp"
@@ -146,7 +147,7 @@ sdk::Walk best_walk(const std::vector<sdk::Walk>& walks, const Table& table) {
 
 PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server) {
   policy.check();
-  PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}};
+  PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
   plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
   plan.cutoff_ns = plan.now_ns - policy.grace_ns;
   const Table* table = policy.optional ? catalogue.find(policy.table) : &catalogue.table(policy.table);
@@ -165,6 +166,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
   check_references(plan.table, plan);
   plan.dependents = resolve_dependents(catalogue, policy, plan.table);
+  plan.archives = resolve_archives(options.archive.empty() ? policy.archive : options.archive, plan.table, plan.dependents);
   warn_about_server(server, plan);
   if (!plan.table.delete_triggers.empty()) {
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
@@ -178,9 +180,10 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   check_clocks(session, input, uses, plan);
   warn_about_fraction(options, plan);
   const LoweredPredicate guarded = lower_guarded(policy.deletable(), input, plan.guards);
-  const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents);
+  const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
+  check_archives(session, plan.archives, proposal, false);
   plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
-  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents);
+  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);
   return plan;
 }
@@ -259,6 +262,7 @@ Plan make_plan(Session& session, const std::vector<Policy>& policies, const Plan
       throw EngineError(e).policy(policy.name).table(policy.table);
     }
   }
+  refuse_shared_archives(plan.policies);
   return plan;
 }
 

@@ -90,6 +90,7 @@ std::string Policy::to_json() const {
   if (max_fraction) out["max_fraction"] = *max_fraction;
   if (optional) out["optional"] = true;
   if (held_while) out["held_while"] = Json::parse(held_while->to_json());
+  if (!archive.empty()) out["archive"] = archive;
   if (!dependents.empty()) {
     out["dependents"] = Json::array();
     for (const DependentRule& d : dependents) {
@@ -103,10 +104,11 @@ std::string Policy::to_json() const {
 
 Policy Policy::from_json(std::string_view text) {
   const Json json = parse_json(text, "the policy");
-  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while"}, "the policy");
+  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "archive"}, "the policy");
   if (!json.contains("where")) bad_policy("a policy without a rule would take every row; give it one");
-  Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}};
+  Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}, ""};
   if (json.contains("held_while")) out.held_while = Predicate::from_json(json["held_while"].dump());
+  if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
   if (json.contains("grace")) out.grace_ns = duration_of(json["grace"], "grace");
   if (json.contains("max_fraction")) {
     if (!json["max_fraction"].is_number()) bad_policy("max_fraction must be a number");

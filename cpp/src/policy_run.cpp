@@ -175,7 +175,7 @@ void PolicyRun::walk_pass() {
 void PolicyRun::prepare(std::int64_t now_ns, bool nothing) {
   const LowerInput input = catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones);
   const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.deletable(), input, plan_.guards);
-  session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents));
+  session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents, plan_.archives, context_.options.run_id));
   prepared_nothing_ = nothing;
 }
 
@@ -248,15 +248,15 @@ bool PolicyRun::one_chunk() {
       if (stepping_over != prepared_nothing_) prepare(keeper_.walk_now_ns(), stepping_over);
       session_.begin(keeper_.key(), keeper_.epoch(), keeper_.seq());
       beginning = false;
-      last_chunk_.range = session_.delete_range({cursor_, rows, lock_wait_ms});
+      last_chunk_.range = session_.delete_range({cursor_, rows, lock_wait_ms, keeper_.enabled() ? keeper_.chunk() : report_.chunks + 1});
       tables_after_chunk_ = report_.tables;
       std::vector<TableCount>& tables = tables_after_chunk_;
-      tables[0].rows_deleted += last_chunk_.range.rows_deleted;
+      add_rows(tables[0], last_chunk_.range.rows_deleted);
       if (last_chunk_.range.rows_deleted > 0) {
         for (std::size_t i = 0; i < plan_.dependents.size(); ++i) {
           const std::int64_t children = session_.delete_children(i);
           last_chunk_.children += children;
-          tables[i + 1].rows_deleted += children;
+          add_rows(tables[i + 1], children);
         }
       }
       const std::int64_t all = last_chunk_.range.rows_deleted + last_chunk_.children;
@@ -328,6 +328,11 @@ bool PolicyRun::one_chunk() {
   }
 }
 
+void PolicyRun::add_rows(TableCount& table, std::int64_t rows) const {
+  table.rows_deleted += rows;
+  if (!plan_.archives.empty()) table.rows_archived += rows;  // the backend kept every one, or the chunk had failed
+}
+
 // What to do about an error that left the connection alive. Throws what can't be mended.
 PolicyRun::Verdict PolicyRun::after_error(const sdk::Error& e, bool while_beginning) {
   ++report_.retries;
@@ -376,7 +381,7 @@ void PolicyRun::note_blocked(const sdk::Error& error) {
 void PolicyRun::take_other_walk() {
   const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
   const LoweredPredicate predicate = lower_guarded(plan_.policy.deletable(), input, plan_.guards);
-  const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents);
+  const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents, plan_.archives);
   for (const sdk::Walk& other : session_.propose(spec, plan_.rows_total, plan_.rows_purgeable)) {
     if (can_skip_rows(other)) {
       log().info("policy {}: a row is blocked, walking on by {}", report_.policy, other.strategy);

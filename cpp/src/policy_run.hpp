@@ -56,6 +56,7 @@ class PolicyRun {
   void pause(double wait_s, const std::string& reason);
   void wait_for_replicas();
   bool one_chunk();
+  void add_rows(TableCount& table, std::int64_t rows) const;
   Verdict after_error(const sdk::Error& error, bool while_beginning);
   void note_blocked(const sdk::Error& error);
   void take_other_walk();

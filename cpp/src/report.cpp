@@ -34,7 +34,7 @@ Json to_json_value(const PolicyReport& p) {
               {"status", p.status},
               {"stop_reason", p.stop_reason.empty() ? Json(nullptr) : Json(p.stop_reason)},
               {"rows_deleted", p.rows_deleted()},
-              {"rows_archived", 0},
+              {"rows_archived", p.tables.empty() ? 0 : p.tables[0].rows_archived},
               {"rows_left", p.rows_left},
               {"at_least", p.at_least},
               {"chunks", p.chunks},
@@ -98,9 +98,17 @@ std::int64_t Report::rows_deleted() const {
   return sum;
 }
 
+std::int64_t Report::rows_archived() const {
+  std::int64_t sum = 0;
+  for (const PolicyReport& p : policies) {
+    for (const TableCount& t : p.tables) sum += t.rows_archived;
+  }
+  return sum;
+}
+
 std::string Report::to_json() const {
   Json out = {{"schema", "purgekit.run/1"}, {"run_id", run_id},          {"started_utc", started_utc}, {"continues", nullptr},     {"status", status()},
-              {"stop_reason", nullptr},     {"exit_code", exit_code()},  {"rows_deleted", rows_deleted()}, {"rows_archived", 0}, {"elapsed_s", rounded(elapsed_s)},
+              {"stop_reason", nullptr},     {"exit_code", exit_code()},  {"rows_deleted", rows_deleted()}, {"rows_archived", rows_archived()}, {"elapsed_s", rounded(elapsed_s)},
               {"policies", Json::array()}};
   for (const PolicyReport& p : policies) {
     if (out["continues"].is_null() && !p.continues.empty()) out["continues"] = p.continues;

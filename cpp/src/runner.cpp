@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "archive.hpp"
 #include "json.hpp"
 #include "policy_run.hpp"
 #include "purgekit/duration.hpp"
@@ -97,11 +98,18 @@ class Attached {
   RunControl& control_;
 };
 
+// Names the tables and their archives, and no rows.
+PurgeSpec archive_spec(const PolicyPlan& p) {
+  static const LoweredPredicate no_rows = lower_no_rows();
+  return PurgeSpec(p.table, no_rows.view(), "", p.dependents, p.archives);
+}
+
 void check_everything(Session& session, const Plan& plan, const RunOptions& options) {
   check_limits(options);
   const sdk::Server server = session.inspect();
   if (server.read_only) refuse("read_only", "the database " + server.database + " is read-only here; connect to the primary, or as a user who may write");
   bool any = false;
+  std::vector<const PolicyPlan*> to_make;
   for (const PolicyPlan& p : plan.policies) {
     if (p.skipped) continue;
     any = true;
@@ -110,6 +118,7 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
         refuse("now_ahead", "now = " + format_instant(p.now_ns) + " lies ahead of the database's clock " + format_instant(server.clock_utc_ns) + ": only plan may look ahead");
       }
       check_policy(session, p, options);
+      if (check_archives(session, p.archives, archive_spec(p), true)) to_make.push_back(&p);
     } catch (EngineError& e) {
       e.policy(p.policy.name).table(p.policy.table);
       throw;
@@ -119,6 +128,7 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
   }
   check_replica_lag(session, options);
   if (any && check_ledger(session, options)) session.ledger_create();
+  for (const PolicyPlan* p : to_make) session.archive_create(archive_spec(*p));
 }
 
 }  // namespace
@@ -164,6 +174,7 @@ std::string ledger_history(Session& session, const std::string& ledger) {
     }
     const std::string id = r.value("run_id", record.id);
     std::int64_t rows = r.value("rows_deleted", std::int64_t{0});
+    const bool archives = !r.value("archive", "").empty();
     if (r.value("status", "") == "running") {
       // Still running, or killed: the slot knows what is committed.
       const sdk::Slot slot = session.slot_lock(r.value("slot", ""), 1'000);
@@ -176,6 +187,7 @@ std::string ledger_history(Session& session, const std::string& ledger) {
     Json& run = entry->second;
     run["policies"].push_back(r.value("policy", ""));
     run["rows_deleted"] = run["rows_deleted"].get<std::int64_t>() + rows;
+    if (archives) run["rows_archived"] = run["rows_archived"].get<std::int64_t>() + rows;
     const auto severity = [](const std::string& status) { return status == "failed" ? 3 : status == "running" ? 2 : status == "stopped" ? 1 : 0; };
     if (severity(r.value("status", "")) > severity(run["status"].get<std::string>())) run["status"] = r.value("status", "");
     const auto rank = [](int code) { return code == 1 ? 3 : code == 3 ? 2 : code == 4 ? 1 : 0; };

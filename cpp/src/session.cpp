@@ -150,7 +150,7 @@ std::vector<sdk::RunRecord> Session::run_list() {
 void Session::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.begin, to_text(key), epoch, seq); }
 
 sdk::Deleted Session::delete_range(const sdk::Range& range) {
-  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0};
+  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0, range.chunk};
   pk_deleted out{};
   call(backend_.delete_range, &r, &out);
   return sdk::from_c(out);
@@ -176,8 +176,19 @@ double Session::replica_lag() {
   return lag_s;
 }
 
-PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents)
-    : schema_(table.schema), table_(table.name), walk_(walk), predicate_(predicate), dependents_(dependents) {
+std::vector<sdk::ArchiveInfo> Session::archive_find(const pk_purge& purge) {
+  pk_archive_infos out{};
+  call(backend_.archive_find, &purge, &out);
+  std::vector<sdk::ArchiveInfo> archives;
+  for (std::size_t i = 0; i < out.count; ++i) archives.push_back(sdk::from_c(out.items[i]));
+  return archives;
+}
+
+void Session::archive_create(const pk_purge& purge) { call(backend_.archive_create, &purge); }
+
+PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents,
+                     const std::vector<sdk::ArchiveTable>& archives, const std::string& run_id)
+    : schema_(table.schema), table_(table.name), walk_(walk), run_id_(run_id), predicate_(predicate), dependents_(dependents), archives_(archives) {
   lists_.reserve(dependents_.size() * 2);
   for (const sdk::Dependent& d : dependents_) {
     auto& columns = lists_.emplace_back();
@@ -187,7 +198,9 @@ PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, con
     dependent_views_.push_back({to_text(d.schema), to_text(d.table), columns.data(), parents.data(), columns.size(),
                                 static_cast<std::uint8_t>(d.unless_referenced), {}});
   }
-  purge_ = {to_text(schema_), to_text(table_), &predicate_, to_text(walk_), dependent_views_.data(), dependent_views_.size()};
+  for (const sdk::ArchiveTable& a : archives_) archive_views_.push_back({to_text(a.schema), to_text(a.table)});
+  purge_ = {to_text(schema_),       to_text(table_),      &predicate_,     to_text(walk_), dependent_views_.data(), dependent_views_.size(),
+            archive_views_.data(), archive_views_.size(), to_text(run_id_)};
 }
 
 }  // namespace purgekit

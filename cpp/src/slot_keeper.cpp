@@ -46,6 +46,7 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
     std::snprintf(text, sizeof text, "fnv:%016llx", static_cast<unsigned long long>(fnv1a(plan.policy.to_json())));
     hash_ = text;
   }
+  if (!plan.archives.empty()) archive_ = table_name_text(plan.archives[0].schema, plan.archives[0].table);
   slot_.key = enabled_ ? slot_key(plan.table) : "";
   slot_.pass = 1;
   slot_.cutoff_ns = plan.now_ns;
@@ -60,7 +61,8 @@ Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t r
           {"status", status},
           {"exit_code", exit_code},
           {"rows_deleted", rows_deleted},
-          {"rows_archived", 0},
+          {"archive", archive_},
+          {"rows_archived", archive_.empty() ? 0 : rows_deleted},
           {"continues", continues_},
           {"slot", slot_.key}};
 }
@@ -75,6 +77,7 @@ void SlotKeeper::claim() {
   const Json document = parsed(old.document);
   const bool unfinished = old.state == "walking" || old.state == "stopped";
   const bool same = old.policy_hash == hash_ && document.value("identity", "") == plan_.table.identity && document.value("walk", "") == plan_.walk.id &&
+                    document.value("archive", "") == archive_ &&
                     old.cutoff_ns <= plan_.now_ns;
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
@@ -87,7 +90,7 @@ void SlotKeeper::claim() {
     slot_.cursor = old.cursor;
     slot_.pass = old.pass;
   }
-  slot_.document = Json{{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"record_id", record_id_}, {"record", record("running", 0, 0)}}.dump(
+  slot_.document = Json{{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_}, {"record", record("running", 0, 0)}}.dump(
       -1, ' ', false, Json::error_handler_t::replace);
   session_.slot_write(slot_);
   session_.commit();
@@ -97,6 +100,7 @@ void SlotKeeper::claim() {
     gone["status"] = "failed";
     gone["exit_code"] = 1;
     gone["rows_deleted"] = old.rows_deleted;
+    gone["rows_archived"] = gone.value("archive", "").empty() ? 0 : old.rows_deleted;
     gone["stop_reason"] = "interrupted";
     session_.run_write({document.value("record_id", old.run_id), gone.dump(-1, ' ', false, Json::error_handler_t::replace)});
   }

@@ -31,6 +31,8 @@ class SlotKeeper {
 
   std::int64_t epoch() const { return slot_.epoch; }
   std::int64_t seq() const { return slot_.seq; }
+  /// Number of the chunk in hand, unique for the table as long as the ledger is.
+  std::int64_t chunk() const { return slot_.seq + 1; }
   const std::string& cursor() const { return slot_.cursor; }
   std::int64_t pass() const { return slot_.pass; }
   std::int64_t walk_now_ns() const { return slot_.cutoff_ns; }
@@ -66,6 +68,7 @@ class SlotKeeper {
   std::string database_;
   std::string started_utc_;
   std::string hash_;
+  std::string archive_;  // of the policy's own table; empty: none
   std::string continues_;
   sdk::Slot slot_;     // as committed
   sdk::Slot pending_;  // as the open chunk would leave it

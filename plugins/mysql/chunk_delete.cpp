@@ -75,15 +75,18 @@ void refuse_inexact(const DeleteShape& shape) {
 // those on other rows as of this statement's snapshot.
 ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, const AddSql& add_tail) {
   const bool has_key = key_index(*shape.table) != nullptr;
-  const bool needs_keys = !shape.collect.empty() && !shape.dialect->has_returning();
+  const bool others = reads_other_rows(*shape.predicate);
+  // Two statements over the same range take the same rows unless a limit or other rows decide which.
+  const bool archives_by_keys = shape.archives && (others || add_tail);
+  const bool needs_keys = archives_by_keys || (!shape.collect.empty() && !shape.dialect->has_returning());
   if (!has_key && (needs_keys || reads_itself(shape))) {
     throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + " has no primary key and no unique key over whole NOT NULL columns, which " +
-                                      (needs_keys ? "deleting its dependents with it" : "comparing its rows with each other") +
+                                      (archives_by_keys ? "archiving its rows" : needs_keys ? "deleting its dependents with it" : "comparing its rows with each other") +
                                       " needs; nothing was changed: add one");
   }
   refuse_inexact(shape);
   const std::string target = sdk::qualified(*shape.dialect, shape.table->schema, shape.table->name);
-  ChunkDelete out{Sql(*shape.dialect), needs_keys || (has_key && reads_other_rows(*shape.predicate))};
+  ChunkDelete out{Sql(*shape.dialect), needs_keys || (has_key && others)};
   if (out.by_keys) {
     std::vector<std::string> columns = shape.collect;
     const std::vector<std::string> key = key_names(*shape.table);
@@ -94,7 +97,6 @@ ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, cons
   } else {
     out.sql << "DELETE FROM " << target;
     add_where(shape, out.sql, add_range, add_tail);
-    if (!shape.collect.empty()) out.sql << " RETURNING " << column_names(shape, shape.collect);
   }
   return out;
 }
@@ -110,7 +112,8 @@ KeyDelete::KeyDelete(const sdk::Dialect& dialect, const sdk::Table& table) : dia
   const sdk::Index* index = key_index(table);
   if (index == nullptr) return;
   const std::string target = sdk::qualified(dialect, table.schema, table.name);
-  head_ = "DELETE " + target + " FROM " + target + " FORCE INDEX (" + dialect.quote(index->name) + ") WHERE ";
+  target_ = target;
+  from_ = " FROM " + target + " FORCE INDEX (" + dialect.quote(index->name) + ") WHERE ";
   for (const std::uint32_t position : table.key) {
     columns_.push_back(dialect.quote(table.columns[position].name));
     kinds_.push_back(table.columns[position].kind);
@@ -119,7 +122,22 @@ KeyDelete::KeyDelete(const sdk::Dialect& dialect, const sdk::Table& table) : dia
 
 Sql KeyDelete::statement(std::size_t rows) const {
   Sql sql(dialect_);
-  sql << head_;
+  sql << "DELETE " << target_;
+  add_rows(sql, rows);
+  return sql;
+}
+
+Sql KeyDelete::insert(const sdk::ArchiveWriter& archive, std::size_t rows) const {
+  Sql sql(dialect_);
+  archive.add_head(sql);
+  sql << " SELECT " << archive.columns() << ", ";
+  archive.add_marks(sql);
+  add_rows(sql, rows);
+  return sql;
+}
+
+void KeyDelete::add_rows(Sql& sql, std::size_t rows) const {
+  sql << from_;
   const std::size_t width = columns_.size();
   for (std::size_t row = 0; row < rows; ++row) {
     sql << (row > 0 ? " OR (" : "(");
@@ -129,10 +147,9 @@ Sql KeyDelete::statement(std::size_t rows) const {
     }
     sql << ")";
   }
-  return sql;
 }
 
-std::int64_t KeyDelete::run(sdk::SqlSession& session, const sdk::Rows& keys) const {
+std::int64_t KeyDelete::run(sdk::SqlSession& session, const sdk::Rows& keys, const sdk::ArchiveWriter* archive) const {
   std::int64_t deleted = 0;
   for (std::size_t start = 0; start < keys.size();) {
     // Few statement sizes, so that they stay prepared; the last one repeats its final row.
@@ -143,7 +160,10 @@ std::int64_t KeyDelete::run(sdk::SqlSession& session, const sdk::Rows& keys) con
       const sdk::Row& key = keys[std::min(start + i, keys.size() - 1)];
       std::copy(key.begin(), key.end(), std::back_inserter(slots));
     }
-    deleted += session.run(statement(size), slots);
+    const std::int64_t kept = archive == nullptr ? 0 : session.run(insert(*archive, size), slots);
+    const std::int64_t gone = session.run(statement(size), slots);
+    if (archive != nullptr) archive->check(kept, gone);
+    deleted += gone;
     start += size;
   }
   return deleted;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "purgekit/sdk/archive.hpp"
 #include "purgekit/sdk/dialect.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
@@ -18,6 +19,7 @@ struct DeleteShape {
   const sdk::Table* table;
   const pk_predicate* predicate;
   std::vector<std::string> collect;  ///< columns that children are deleted by
+  bool archives;                     ///< what goes is kept in a table
 };
 
 struct ChunkDelete {
@@ -42,11 +44,16 @@ class KeyDelete {
 
   /// The statement for `rows` rows.
   sdk::Sql statement(std::size_t rows) const;
-  std::int64_t run(sdk::SqlSession& session, const sdk::Rows& keys) const;
+  /// The one before it, that keeps them.
+  sdk::Sql insert(const sdk::ArchiveWriter& archive, std::size_t rows) const;
+  std::int64_t run(sdk::SqlSession& session, const sdk::Rows& keys, const sdk::ArchiveWriter* archive) const;
 
  private:
+  void add_rows(sdk::Sql& sql, std::size_t rows) const;
+
   const sdk::Dialect& dialect_;
-  std::string head_;
+  std::string target_;
+  std::string from_;
   std::vector<std::string> columns_;  // quoted
   std::vector<pk_column_kind> kinds_;
 };

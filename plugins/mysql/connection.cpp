@@ -106,12 +106,19 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
                 "table " + table.name + ": binlog_format=STATEMENT forbids InnoDB to write under READ COMMITTED; nothing was changed: set binlog_format to ROW or MIXED");
   }
   prepare_common(purge);
-  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_};
+  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
   by_keys_.emplace(dialect_, table);
-  std::vector<std::string> statements = walk_->statements();
-  if (walk_->deletes_by_keys()) statements.push_back(by_keys_->statement(8).text());
-  for (const sdk::ChildDelete& child : children_) statements.push_back(child.statement(8).text());
+  std::vector<std::string> statements;
+  if (const sdk::Sql* probe = walk_->probe_sql()) statements.push_back(probe->text());
+  if (walk_->chunk().by_keys) {
+    statements.push_back(walk_->chunk().sql.text());
+    if (archive(0) != nullptr) statements.push_back(by_keys_->insert(*archive(0), 8).text());
+    statements.push_back(by_keys_->statement(8).text());
+  } else {
+    add_statement(statements, walk_->chunk().sql);
+  }
+  add_child_statements(statements);
   return statements;
 }
 
@@ -119,6 +126,7 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
 
 sdk::Deleted MysqlConnection::delete_range(const sdk::Range& range) {
   if (!walk_) throw Error(PK_INVALID_ARGUMENT, "nothing was prepared on this connection");
+  start_chunk(range);
   set_lock_wait(range.lock_wait_ms);
   return walk_->next(range, [this](const ChunkDelete& chunk, const sdk::Row& slots) { return remove(chunk, slots); });
 }
@@ -128,7 +136,7 @@ std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& s
   collected_ = fetch(chunk.sql, slots);
   sdk::Rows keys;
   for (const sdk::Row& row : collected_) keys.emplace_back(row.begin() + static_cast<std::ptrdiff_t>(collect_.size()), row.end());
-  const std::int64_t deleted = by_keys_->run(static_cast<SqlSession&>(*this), keys);
+  const std::int64_t deleted = by_keys_->run(static_cast<SqlSession&>(*this), keys, archive(0));
   if (deleted != static_cast<std::int64_t>(collected_.size())) {
     throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");
   }
@@ -182,22 +190,14 @@ sdk::Ledger MysqlConnection::ledger_find(const sdk::TableName& name) {
 void MysqlConnection::ledger_rights(const sdk::TableName& name, sdk::Ledger& out) {
   const std::string table = ledger().table();
   if (out.state == PK_LEDGER_ABSENT) {
-    // Privileges that come through a role are not listed here: a user who has one may try.
-    const sdk::Rows rows = query(
-        "SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE') + (SELECT COUNT(*) FROM "
-        "information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND ? LIKE TABLE_SCHEMA) + (SELECT COUNT(*) FROM "
-        "information_schema.TABLE_PRIVILEGES WHERE PRIVILEGE_TYPE = 'CREATE' AND TABLE_SCHEMA = ? AND TABLE_NAME = ?)",
-        {Value::string(name.schema), Value::string(name.schema), Value::string(name.name)});
-    out.can_create = rows.at(0).at(0).i64 > 0;
+    out.can_create = may_create(name.schema, name.name);
     out.can_write = out.can_create;
   } else {
     out.can_write = may_run(line_, "UPDATE " + table + " SET `seq` = 0 WHERE 1 = 0") && may_run(line_, "DELETE FROM " + table + " WHERE 1 = 0") &&
                     may_run(line_, "INSERT INTO " + table + " (`kind`, `id`, `epoch`, `seq`, `pass`, `rows_deleted`, `cutoff_ns`) VALUES ('', '', 0, 0, 0, 0, 0)");
   }
   if (out.can_create && out.can_write) return;
-  const std::string user = query("SELECT CURRENT_USER()", {}).at(0).at(0).text;
-  const std::size_t at = user.rfind('@');
-  out.grant_hint = "GRANT SELECT, INSERT, UPDATE, DELETE ON " + table + " TO '" + user.substr(0, at) + "'@'" + user.substr(at + 1) + "'";
+  out.grant_hint = "GRANT SELECT, INSERT, UPDATE, DELETE ON " + table + " TO " + account();
 }
 
 }  // namespace purgekit::mysql

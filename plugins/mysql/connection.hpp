@@ -42,6 +42,10 @@ class MysqlConnection final : public sdk::SqlConnection {
 
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+  void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
+  ArchiveShape archive_shape(const sdk::Table& source) override;
+  bool may_create(const std::string& schema, const std::string& table);
+  std::string account();
 
   bool keeps_many_locks() const;
   std::int64_t remove(const ChunkDelete& chunk, const sdk::Row& slots);

@@ -28,6 +28,8 @@ class MysqlDialect : public sdk::Dialect {
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT IGNORE INTO ", ""}; }
   std::string ledger_long_text() const override { return "LONGTEXT CHARACTER SET utf8mb4"; }
   std::string ledger_suffix() const override;
+  std::pair<std::string, std::string> archive_instant() const override { return {"DATETIME(6)", "UTC_TIMESTAMP(6)"}; }
+  std::size_t max_name_bytes() const override { return 64; }
 
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;

@@ -95,13 +95,6 @@ Walk::Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path)
   if (path_.unique) single_ = chunk_delete(shape, [this](Sql& out) { add_place(out, path_); }, nullptr);
 }
 
-std::vector<std::string> Walk::statements() const {
-  std::vector<std::string> out;
-  if (!probes_.empty()) out.push_back(probes_.back().text());
-  out.push_back(deletes_.back().sql.text());
-  return out;
-}
-
 Walk::Place Walk::place_of(const std::string& cursor) const {
   Place place{sdk::decode_row(cursor), !cursor.empty()};
   if (place.given && place.row.size() == 1 && place.row[0].kind == PK_VALUE_NULL) place.row.clear();

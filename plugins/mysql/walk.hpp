@@ -25,9 +25,9 @@ class Walk {
   /// The next range behind `range.cursor`; empty: a new pass, whose end is the last row there is now.
   sdk::Deleted next(const sdk::Range& range, const Remove& remove);
 
-  /// Statements of a chunk, for people.
-  std::vector<std::string> statements() const;
-  bool deletes_by_keys() const { return deletes_.back().by_keys; }
+  /// For people: what finds the end of a chunk, or nullptr, and what deletes the chunk.
+  const sdk::Sql* probe_sql() const { return probes_.empty() ? nullptr : &probes_.back(); }
+  const ChunkDelete& chunk() const { return deletes_.back(); }
 
  private:
   struct Place {

@@ -66,7 +66,10 @@ std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
     }
   }
   std::vector<std::string> statements = walk_->statements();
-  for (const sdk::Dependent& dependent : purge_.dependents) statements.push_back(dependent_text(dependent, array_types(dependent)));
+  if (children_first_) add_statement(statements, removal_by_address(read_leaves(session, oid, line_.server_version()).front()));
+  for (std::size_t i = 0; i < purge_.dependents.size(); ++i) {
+    add_statement(statements, dependent_delete(purge_.dependents[i], array_types(purge_.dependents[i])), i + 1);
+  }
   return statements;
 }
 
@@ -93,15 +96,17 @@ Sql PgConnection::removal(const Leaf& leaf, const WriteRange& range) const {
     add_predicate(sql);
     sql << " THEN true ELSE false END";
   }
-  if (children_first_) {
-    sql << dialect_.for_update();
-  } else {
-    add_returning(sql);
-  }
+  if (children_first_) sql << dialect_.for_update();
   return sql;
 }
 
-std::string PgConnection::remove_text(const Leaf& leaf, const WriteRange& range) const { return removal(leaf, range).text(); }
+std::string PgConnection::remove_text(const Leaf& leaf, const WriteRange& range) const {
+  const Sql sql = removal(leaf, range);
+  if (children_first_) return sql.text();
+  std::vector<std::string> statements;
+  add_statement(statements, sql);
+  return statements.back();
+}
 
 RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) {
   const Sql sql = removal(leaf, range);
@@ -121,6 +126,13 @@ RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& r
   return {remove_with_children(leaf, locked), false};
 }
 
+Sql PgConnection::removal_by_address(const Leaf& leaf) const {
+  Sql sql(dialect_);
+  sql << "DELETE FROM " << target(leaf) << " WHERE ctid = ANY(";
+  sql.slot(0) << "::tid[])";
+  return sql;
+}
+
 // The locked rows can't change any more, so they go by their address: children first, because a foreign key without
 // cascade forbids the other order and one with cascade would delete them uncounted.
 std::int64_t PgConnection::remove_with_children(const Leaf& leaf, const Rows& locked) {
@@ -129,9 +141,11 @@ std::int64_t PgConnection::remove_with_children(const Leaf& leaf, const Rows& lo
   for (const Row& row : locked) collected_.emplace_back(row.begin() + 1, row.end());
   if (locked.empty()) return 0;
   for (std::size_t i = 0; i < purge_.dependents.size(); ++i) {
-    if (!purge_.dependents[i].unless_referenced) children_deleted_[i] = delete_dependent(purge_.dependents[i]);
+    if (!purge_.dependents[i].unless_referenced) children_deleted_[i] = delete_dependent(i);
   }
-  const std::int64_t deleted = execute("DELETE FROM " + target(leaf) + " WHERE ctid = ANY($1::tid[])", {Value::string(addresses_of(locked))});
+  const sdk::Row addresses{Value::string(addresses_of(locked))};
+  const Sql sql = removal_by_address(leaf);
+  const std::int64_t deleted = archive(0) == nullptr ? run(sql, addresses) : archive(0)->move(static_cast<SqlSession&>(*this), sql, addresses).first;
   if (deleted != static_cast<std::int64_t>(locked.size())) {
     throw Error(PK_TRIGGER, "a trigger of " + purge_.table + " kept a row whose dependents were to go with it; the chunk was rolled back");
   }
@@ -152,6 +166,7 @@ sdk::Deleted PgConnection::delete_range(const sdk::Range& range) {
 
 sdk::Deleted PgConnection::next_range(const sdk::Range& range) {
   if (!walk_) return SqlConnection::delete_range(range);
+  start_chunk(range);
   line_.start_range(range.lock_wait_ms);
   return walk_->next(range);
 }

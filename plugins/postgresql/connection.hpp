@@ -48,6 +48,8 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   // SqlConnection
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+  void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
+  ArchiveShape archive_shape(const sdk::Table& source) override;
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
@@ -56,8 +58,9 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
 
   sdk::Sql removal(const Leaf& leaf, const WriteRange& range) const;
   std::int64_t remove_with_children(const Leaf& leaf, const sdk::Rows& locked);
-  std::int64_t delete_dependent(const sdk::Dependent& dependent);
-  std::string dependent_text(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
+  sdk::Sql removal_by_address(const Leaf& leaf) const;
+  std::int64_t delete_dependent(std::size_t index);
+  sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
   std::vector<std::string> array_types(const sdk::Dependent& dependent);
   std::int64_t planned_rows(const sdk::Sql& select);
   std::int64_t table_oid(const sdk::Purge& purge);

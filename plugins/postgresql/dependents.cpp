@@ -38,35 +38,38 @@ std::vector<std::string> PgConnection::array_types(const sdk::Dependent& depende
   return types;
 }
 
-std::string PgConnection::dependent_text(const sdk::Dependent& dependent, const std::vector<std::string>& types) const {
-  const std::string table = sdk::qualified(dialect_, dependent.schema, dependent.table);
+sdk::Sql PgConnection::dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& types) const {
   const auto column = [&](std::size_t i) { return dialect_.quote(dependent.table) + "." + dialect_.quote(dependent.columns[i]); };
-  std::string text = "DELETE FROM " + table;
+  sdk::Sql sql(dialect_);
+  sql << "DELETE FROM " << sdk::qualified(dialect_, dependent.schema, dependent.table);
   if (types.size() == 1) {
-    text += " WHERE " + column(0) + " = ANY($1::" + types[0] + ")";
+    sql << " WHERE " << column(0) << " = ANY(";
+    sql.slot(0) << "::" << types[0] << ")";
   } else {
-    std::string arrays;
     std::string names;
     std::string equal;
+    sql << " USING ROWS FROM (";
     for (std::size_t i = 0; i < types.size(); ++i) {
-      const std::string number = std::to_string(i + 1);
-      arrays += (i > 0 ? ", " : "") + ("pg_catalog.unnest($" + number) + "::" + types[i] + ")";
-      names += (i > 0 ? ", c" : "c") + number;
-      equal += (i > 0 ? " AND " : "") + column(i) + " = pk_gone.c" + number;
+      sql << (i > 0 ? ", " : "") << "pg_catalog.unnest(";
+      sql.slot(i) << "::" << types[i] << ")";
+      const std::string name = "c" + std::to_string(i + 1);
+      names += (i > 0 ? ", " : "") + name;
+      equal += (i > 0 ? " AND " : "") + column(i) + " = pk_gone." + name;
     }
-    text += " USING ROWS FROM (" + arrays + ") AS pk_gone(" + names + ") WHERE " + equal;
+    sql << ") AS pk_gone(" << names << ") WHERE " << equal;
   }
   if (dependent.unless_referenced) {
-    text += " AND NOT EXISTS (SELECT 1 FROM " + sdk::qualified(dialect_, purge_.schema, purge_.table) + " AS pk_still WHERE ";
+    sql << " AND NOT EXISTS (SELECT 1 FROM " << sdk::qualified(dialect_, purge_.schema, purge_.table) << " AS pk_still WHERE ";
     for (std::size_t i = 0; i < types.size(); ++i) {
-      text += (i > 0 ? " AND " : "") + ("pk_still." + dialect_.quote(dependent.parent_columns[i])) + " = " + column(i);
+      sql << (i > 0 ? " AND " : "") << "pk_still." << dialect_.quote(dependent.parent_columns[i]) << " = " << column(i);
     }
-    text += ")";
+    sql << ")";
   }
-  return text;
+  return sql;
 }
 
-std::int64_t PgConnection::delete_dependent(const sdk::Dependent& dependent) {
+std::int64_t PgConnection::delete_dependent(std::size_t index) {
+  const sdk::Dependent& dependent = purge_.dependents.at(index);
   std::vector<std::size_t> positions;
   for (const std::string& name : dependent.parent_columns) {
     positions.push_back(static_cast<std::size_t>(std::find(collect_.begin(), collect_.end(), name) - collect_.begin()));
@@ -88,13 +91,14 @@ std::int64_t PgConnection::delete_dependent(const sdk::Dependent& dependent) {
     for (const auto& tuple : tuples) add_element(array, tuple[i]);
     arrays.push_back(Value::string(array + "}"));
   }
-  return execute(dependent_text(dependent, array_types(dependent)), arrays);
+  const sdk::Sql sql = dependent_delete(dependent, array_types(dependent));
+  const sdk::ArchiveWriter* writer = archive(index + 1);
+  return writer == nullptr ? run(sql, arrays) : writer->move(static_cast<SqlSession&>(*this), sql, arrays).first;
 }
 
 std::int64_t PgConnection::delete_children(std::size_t index) {
-  const sdk::Dependent& dependent = purge_.dependents.at(index);
-  if (children_first_ && !dependent.unless_referenced) return children_deleted_.at(index);
-  return delete_dependent(dependent);
+  if (children_first_ && !purge_.dependents.at(index).unless_referenced) return children_deleted_.at(index);
+  return delete_dependent(index);
 }
 
 }  // namespace purgekit::postgresql

@@ -21,6 +21,9 @@ class PgDialect final : public sdk::Dialect {
   std::string placeholder(std::size_t index) const override { return "$" + std::to_string(index); }
   std::string typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind value_kind) const override;
   bool has_returning() const override { return true; }
+  bool has_modifying_ctes() const override { return true; }
+  std::pair<std::string, std::string> archive_instant() const override { return {"timestamp with time zone", "pg_catalog.clock_timestamp()"}; }
+  std::size_t max_name_bytes() const override { return 63; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;

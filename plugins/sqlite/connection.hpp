@@ -31,6 +31,10 @@ class SqliteConnection final : public sdk::SqlConnection {
   void run_write(const sdk::RunRecord& run) override;
   double replica_lag() override { return -1; }
 
+  // archive.cpp
+  std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge& purge) override;
+  void archive_create(const sdk::Purge& purge) override;
+
   // sampling.cpp
   std::int64_t count(const sdk::Purge& purge) override;
   std::int64_t estimate(const sdk::Purge& purge) override;
@@ -57,6 +61,8 @@ class SqliteConnection final : public sdk::SqlConnection {
 
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
+  void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
+  ArchiveShape archive_shape(const sdk::Table& source) override;
   void write_delete(sdk::Sql& out, const std::function<void(sdk::Sql&)>& add_range) override;
 
  private:

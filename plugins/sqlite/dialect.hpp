@@ -21,6 +21,7 @@ class SqliteDialect : public sdk::Dialect {
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
   int time_digits() const override { return 9; }
+  std::pair<std::string, std::string> archive_instant() const override { return {"TEXT", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}; }
 
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;

@@ -52,7 +52,7 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
     if (purge.walk == "rowid") {
       way_ = Way::rowid;
       hint_ = " NOT INDEXED";  // allows the rowid itself, and nothing that would be searched anew for each chunk
-      statements.push_back(rowid_delete().text());
+      add_statement(statements, rowid_delete());
     } else if (purge.walk.rfind(index_prefix, 0) == 0) {
       way_ = Way::index;
       const std::string name = purge.walk.substr(std::string(index_prefix).size());
@@ -66,13 +66,15 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
         if (bound.column == column.name && !index_walk_.bound) index_walk_.bound = std::move(bound);
       }
       hint_ = " INDEXED BY " + dialect_.quote(name);
-      statements.push_back(index_delete(false).text());
+      add_statement(statements, index_delete(false));
     } else {
       throw Error(PK_INVALID_ARGUMENT, "unknown walk " + purge.walk + " for SQLite");
     }
-    for (const sdk::ChildDelete& child : children_) statements.push_back(child.statement(8).text());
+    add_child_statements(statements);
   }
-  for (const std::string& statement : statements) db_.check(statement);
+  if (archives_.empty()) {  // a plan is made before its archive tables are
+    for (const std::string& statement : statements) db_.check(statement);
+  }
   return statements;
 }
 
@@ -83,6 +85,7 @@ void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::in
 
 Deleted SqliteConnection::delete_range(const Range& range) {
   const Database::Activity activity(db_);
+  start_chunk(range);
   try {
     switch (way_) {
       case Way::rowid: return delete_by_rowid(range);
@@ -117,7 +120,6 @@ void SqliteConnection::write_delete(Sql& out, const std::function<void(Sql&)>& a
   add_range(out);
   out << " AND ";
   add_predicate(out);
-  add_returning(out);
 }
 
 // ---------------------------------------------------------------------------------------------------- rowid

@@ -118,10 +118,12 @@ class Policy:
         max_fraction: float | None = None,
         optional: bool = False,
         held_while: Predicate | None = None,
+        archive: str | None = None,
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
-        goes in a later pass (a tombstone and what it hides).
+        goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
+        rows are kept in the transaction that deletes them.
         """
     @property
     def name(self) -> str: ...
@@ -139,6 +141,8 @@ class Policy:
     def optional(self) -> bool: ...
     @property
     def held_while(self) -> Predicate | None: ...
+    @property
+    def archive(self) -> str | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""
@@ -200,6 +204,7 @@ class Connection:
         max_fraction: float | None = None,
         chunk_rows: int = 1_000,
         zones: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+        archive: str | None = None,
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
         ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
@@ -249,7 +254,18 @@ class Session:
     def propose(
         self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1
     ) -> list[dict[str, Any]]: ...
-    def prepare(self, policy: Policy, now_ns: int, walk: str) -> list[str]: ...
+    def prepare(
+        self,
+        policy: Policy,
+        now_ns: int,
+        walk: str,
+        archives: Sequence[tuple[str, str]] = (),
+        run_id: str = "",
+    ) -> list[str]:
+        """``archives``: schema and name of the table's archive, then of each dependent's; none: nothing is kept."""
+    def archive_find(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """For each: state (0 absent, 1 present, 2 unfit), can_create, can_write, problem, ddl, grant_hint."""
+    def archive_create(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> None: ...
     def lock_run(self, key: str) -> None: ...
     def unlock_run(self, key: str) -> None: ...
     def ledger_find(self, name: str) -> dict[str, Any]: ...
@@ -257,7 +273,9 @@ class Session:
     def slot_lock(self, key: str, wait_ms: int) -> dict[str, Any]: ...
     def slot_write(self, slot: Mapping[str, Any]) -> None: ...
     def begin(self, key: str = "", epoch: int = 0, seq: int = 0) -> None: ...
-    def delete_range(self, cursor: str, max_rows: int, lock_wait_ms: int = 1_000) -> dict[str, Any]: ...
+    def delete_range(
+        self, cursor: str, max_rows: int, lock_wait_ms: int = 1_000, chunk: int = 1
+    ) -> dict[str, Any]: ...
     def delete_children(self, index: int) -> int: ...
     def checkpoint(self, slot: Mapping[str, Any]) -> None: ...
     def commit(self) -> None: ...

@@ -96,6 +96,7 @@ class Database:
         exact: bool = False,
         max_fraction: float | None = None,
         accept_clock: bool = False,
+        archive: str | None = None,
     ) -> Plan:
         """Find out what would be purged and how. Changes nothing.
 
@@ -105,6 +106,8 @@ class Database:
             exact: count to the end, however long that takes.
             max_fraction: ``run`` refuses when a larger share of a table is purgeable; the plan warns.
             accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
+            archive: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a schema): where ``run`` keeps what it
+                deletes, in the same transaction. None: as each policy says.
         """
         listed = _listed(policies)
         options: Json = {
@@ -113,6 +116,7 @@ class Database:
             "max_fraction": max_fraction,
             "accept_clock": accept_clock,
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
+            "archive": archive,
         }
         native = self._connection.plan(listed, **options)
         advice = [self._advice(policy, options) for policy in listed]
@@ -127,6 +131,7 @@ class Database:
         ledger: str = DEFAULT_LEDGER,
         control: _core.RunControl | None = None,
         accept_clock: bool = False,
+        archive: str | None = None,
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
@@ -139,6 +144,7 @@ class Database:
             ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
             control: to stop or cancel it from elsewhere.
             accept_clock: as for ``plan``.
+            archive: as for ``plan``, when policies are given instead of one.
 
         Returns:
             The report of a completed or stopped run.
@@ -150,7 +156,9 @@ class Database:
         limits = limits or Limits()
         control = control or _core.RunControl()
         if not isinstance(plan, Plan):
-            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock)
+            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive)
+        elif archive is not None:
+            raise PolicyError("archive is part of a plan: give it to plan(), or give run() policies instead of a plan")
         run_id = new_run_id()
         started = datetime.now(timezone.utc)
         end = limits.stops_at(started)
@@ -229,7 +237,7 @@ class Database:
                 max_fraction=1.0,
             )
             try:
-                entry = Plan(self._connection.plan([part], **options)).policies[0]
+                entry = Plan(self._connection.plan([part], **{**options, "archive": None})).policies[0]
             except PolicyError as error:  # an older schema without the column that the advice is about
                 _log.info("advice %s left out: %s", advice.code, printable(error))
                 continue

@@ -86,6 +86,7 @@ def _policy(table: Any) -> Policy:
         max_fraction=None if checked.max_fraction is None else float(checked.max_fraction),
         optional=checked.optional,
         held_while=None if checked.held_while is None else _needed(checked.held_while, "held_while"),
+        archive=checked.archive,
     )
 
 

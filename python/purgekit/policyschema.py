@@ -114,3 +114,4 @@ class PolicyTable(Rule):
     max_fraction: StrictFloat | StrictInt | None = None
     optional: bool = False
     held_while: Rule | None = None
+    archive: Annotated[str | None, Field(min_length=1)] = None

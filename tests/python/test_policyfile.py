@@ -153,7 +153,7 @@ REFUSED = [
     (HEAD + 'all = [{ column = "A", op = "=" }]', "both op and value"),
     (HEAD + 'all = [{ column = "A", op = "~", value = 1 }]', "~"),
     (HEAD + "all = [{ in = [1] }]", "no column"),
-    (HEAD + 'archive = "table"\nexpired = { column = "E", unit = "ns" }', "'archive' is not offered by this version"),
+    (HEAD + 'strategy = "swap"\nexpired = { column = "E", unit = "ns" }', "'strategy' is not offered by this version"),
     (HEAD + 'max_fraction = 2.0\nexpired = { column = "E", unit = "ns" }', "max_fraction"),
     (HEAD + 'not_referenced_by = { table = "C", on = {} }', "not_referenced_by.on"),
     (

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /** Major version in the high half, revision in the low half. While the major is 0 both must match. */
-#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 1u))
+#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 2u))
 #define PURGEKIT_ENTRY_SYMBOL "purgekit_backend_init"
 
 #if defined(_WIN32)
@@ -355,6 +355,12 @@ typedef struct pk_dependent {
   uint8_t reserved[7];
 } pk_dependent;
 
+/** Table that keeps deleted rows: the source's columns, then purgekit_run_id, purgekit_chunk and purgekit_archived_utc. */
+typedef struct pk_archive {
+  pk_text schema; /**< exact names */
+  pk_text table;
+} pk_archive;
+
 /** Everything a chunk needs, given once with `prepare` and again after each reconnect. */
 typedef struct pk_purge {
   pk_text schema;
@@ -363,7 +369,33 @@ typedef struct pk_purge {
   pk_text walk;                  /**< id of a walk that `propose` offered */
   const pk_dependent* dependents;
   size_t dependent_count;
+  /** None, or 1 + dependent_count: of the table, then of each dependent. What delete_range and delete_children delete is put
+   * there in the same transaction, each row as it was when deleted; a verb that can't keep all of them fails. */
+  const pk_archive* archives;
+  size_t archive_count;
+  pk_text run_id; /**< written into each archived row */
 } pk_purge;
+
+typedef enum pk_archive_state {
+  PK_ARCHIVE_ABSENT = 0,
+  PK_ARCHIVE_PRESENT = 1,
+  PK_ARCHIVE_UNFIT = 2 /**< there is a table of that name, but the rows would not fit into it: see `problem` */
+} pk_archive_state;
+
+typedef struct pk_archive_info {
+  uint32_t state;     /**< pk_archive_state */
+  uint8_t can_create; /**< ABSENT: this user may create it */
+  uint8_t can_write;  /**< PRESENT: this user may insert into it */
+  uint8_t reserved[2];
+  pk_text problem;    /**< UNFIT: one line for people, with the way out */
+  pk_text ddl;        /**< what an administrator would run to make it */
+  pk_text grant_hint; /**< and to let this user use it */
+} pk_archive_info;
+
+typedef struct pk_archive_infos {
+  const pk_archive_info* items;
+  size_t count;
+} pk_archive_infos;
 
 /** A way to go through the table. */
 typedef struct pk_walk {
@@ -421,6 +453,7 @@ typedef struct pk_range {
   int64_t max_rows;      /**< visit at most this many rows (more or less, where the walk goes by pages) */
   uint32_t lock_wait_ms; /**< longest wait for a locked row */
   uint32_t reserved;
+  int64_t chunk;         /**< number of this chunk, written into archived rows */
 } pk_range;
 
 typedef struct pk_deleted {
@@ -518,6 +551,11 @@ typedef struct pk_backend {
 
   /** Largest replica lag in seconds; negative: there is no replica. */
   int32_t (*replica_lag)(pk_connection*, double* lag_s, pk_error*);
+
+  /** Look at the tables of `purge.archives`; one answer for each. */
+  int32_t (*archive_find)(pk_connection*, const pk_purge*, pk_archive_infos* out, pk_error*);
+  /** Make those that are absent, without unique or foreign key. Commits. */
+  int32_t (*archive_create)(pk_connection*, const pk_purge*, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

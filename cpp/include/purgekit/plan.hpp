@@ -34,6 +34,7 @@ struct PolicyPlan {
   std::vector<Warning> warnings;
   std::vector<sdk::Reference> guards;  ///< foreign keys whose referenced rows are left
   std::vector<sdk::Dependent> dependents;
+  std::vector<sdk::ArchiveTable> archives;  ///< none, or of the table and then of each dependent
   std::string clock_doubt;  ///< why a run refuses until accept_clock; empty: plausible
 };
 

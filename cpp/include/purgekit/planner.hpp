@@ -21,6 +21,7 @@ struct PlanOptions {
   std::optional<double> max_fraction;  ///< only warned about here; the run refuses
   std::int64_t chunk_rows = 1'000;
   Zones zones;
+  std::string archive;  ///< where deleted rows are kept, for all policies; empty: as each policy says
 };
 
 /// Tables of one database as described once; other tables named in rules are looked up here.

@@ -36,6 +36,8 @@ struct Policy {
   /// A row that satisfies `where` stays as long as this is true of it: it counts as purgeable, and goes in a later pass. For
   /// order between rows of one table, such as a tombstone and what it hides.
   std::optional<Predicate> held_while;
+  /// Where deleted rows are kept: "table", "table:NAME" or a folder's path; empty: nowhere.
+  std::string archive;
 
   /// What a deleting statement tests: `where`, and not `held_while`.
   Predicate deletable() const;

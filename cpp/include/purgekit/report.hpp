@@ -76,6 +76,7 @@ struct Report {
   /// "completed", "stopped" or "failed".
   std::string status() const;
   std::int64_t rows_deleted() const;
+  std::int64_t rows_archived() const;
   /// The contract's purgekit.run/1.
   std::string to_json() const;
 };

@@ -51,6 +51,8 @@ class Session {
   void commit();
   void rollback();
   double replica_lag();
+  std::vector<sdk::ArchiveInfo> archive_find(const pk_purge& purge);
+  void archive_create(const pk_purge& purge);
 
   const pk_backend& backend() const { return backend_; }
 
@@ -66,7 +68,8 @@ class Session {
 /// A pk_purge with everything it points to. The predicate stays the caller's.
 class PurgeSpec {
  public:
-  PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk = "", const std::vector<sdk::Dependent>& dependents = {});
+  PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk = "", const std::vector<sdk::Dependent>& dependents = {},
+            const std::vector<sdk::ArchiveTable>& archives = {}, const std::string& run_id = "");
   PurgeSpec(const PurgeSpec&) = delete;
   PurgeSpec& operator=(const PurgeSpec&) = delete;
   operator const pk_purge&() const { return purge_; }
@@ -75,10 +78,13 @@ class PurgeSpec {
   std::string schema_;
   std::string table_;
   std::string walk_;
+  std::string run_id_;
   pk_predicate predicate_;
   std::vector<sdk::Dependent> dependents_;
+  std::vector<sdk::ArchiveTable> archives_;
   std::vector<std::vector<pk_text>> lists_;
   std::vector<pk_dependent> dependent_views_;
+  std::vector<pk_archive> archive_views_;
   pk_purge purge_{};
 };
 

@@ -49,6 +49,14 @@ MaxFraction = Annotated[
         rich_help_panel=SAFETY,
     ),
 ]
+Archive = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="table[:NAME]",
+        help="Keep what is deleted in a table, purgekit_archive_{table} or NAME, in the same transaction.",
+        rich_help_panel=SAFETY,
+    ),
+]
 Ledger = Annotated[
     str,
     typer.Option(

@@ -13,6 +13,7 @@ def plan(
     exact: options.Exact = False,
     now: options.Now = None,
     max_fraction: options.MaxFraction = None,
+    archive: options.Archive = None,
     password_file: options.PasswordFile = None,
     json: options.AsJson = False,
 ) -> None:
@@ -28,7 +29,7 @@ def plan(
     log_to_terminal()
     policies = load_all(policy, options.parse_params(param))
     with connect(url, password_file=password_file) as db:
-        made = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction)
+        made = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction, archive=archive)
     if json:
         print_json(made.to_dict())
     else:

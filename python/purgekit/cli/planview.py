@@ -42,6 +42,8 @@ def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
         yield "chunks", f"{plural(entry['chunk_rows'], 'row')} to begin with, then by time"
         if entry.get("dependents"):
             yield "with it", ", ".join(entry["dependents"])
+        if entry.get("archive"):
+            yield "kept in", entry["archive"]
         for statement in entry["statements"]:
             yield "statement", Text(printable(" ".join(statement.split())), style="dim")
     for warning in entry["warnings"]:

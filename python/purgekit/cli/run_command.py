@@ -75,6 +75,7 @@ def run(
         typer.Option(metavar="PATH", help="Stop when this file is there.", rich_help_panel=options.LIMITS),
     ] = None,
     max_fraction: options.MaxFraction = None,
+    archive: options.Archive = None,
     ledger: options.Ledger = "purgekit_ledger",
     now: options.Now = None,
     exact: options.Exact = False,
@@ -120,7 +121,9 @@ def run(
         )
     policies = load_all(policy, options.parse_params(param))
     with connect(url, password_file=password_file, lock_wait_ms=lock_wait_ms) as db:
-        plan = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction, accept_clock=accept_clock)
+        plan = db.plan(
+            policies, now=now, exact=exact, max_fraction=max_fraction, accept_clock=accept_clock, archive=archive
+        )
         if not yes:
             _ask(plan)
         else:

@@ -93,7 +93,7 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
     return guarded(e, [&] { c->impl->begin(to_string(key), epoch, seq); });
   };
   out.delete_range = [](C* c, const pk_range* p, pk_deleted* r, pk_error* e) -> std::int32_t {
-    return guarded(e, [&] { *r = c->out.put(c->impl->delete_range(Range{to_string(p->cursor), p->max_rows, p->lock_wait_ms})); });
+    return guarded(e, [&] { *r = c->out.put(c->impl->delete_range(Range{to_string(p->cursor), p->max_rows, p->lock_wait_ms, p->chunk})); });
   };
   out.delete_children = [](C* c, std::size_t index, std::int64_t* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->impl->delete_children(index); });
@@ -102,6 +102,10 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
   out.commit = [](C* c, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->commit(); }); };
   out.rollback = [](C* c, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->rollback(); }); };
   out.replica_lag = [](C* c, double* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->impl->replica_lag(); }); };
+  out.archive_find = [](C* c, const pk_purge* p, pk_archive_infos* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = c->out.put(c->impl->archive_find(from_c(*p))); });
+  };
+  out.archive_create = [](C* c, const pk_purge* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_create(from_c(*p)); }); };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

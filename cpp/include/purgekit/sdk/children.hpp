@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "purgekit/sdk/archive.hpp"
 #include "purgekit/sdk/render.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
@@ -70,8 +71,9 @@ class ChildDelete {
     return sql;
   }
 
-  /// Delete the children of the parents whose collected values are `parents`. In the open transaction.
-  std::int64_t run(SqlSession& session, const Rows& parents) const {
+  /// Delete the children of the parents whose collected values are `parents`, keeping them when there is an archive. In the
+  /// open transaction.
+  std::int64_t run(SqlSession& session, const Rows& parents, const ArchiveWriter* archive = nullptr) const {
     Rows tuples;
     tuples.reserve(parents.size());
     for (const Row& parent : parents) {
@@ -100,7 +102,7 @@ class ChildDelete {
         const Row& tuple = tuples[std::min(start + i, tuples.size() - 1)];
         slots.insert(slots.end(), tuple.begin(), tuple.end());
       }
-      deleted += session.run(statement(size), slots);
+      deleted += archive == nullptr ? session.run(statement(size), slots) : archive->move(session, statement(size), slots).first;
       start += size;
     }
     return deleted;

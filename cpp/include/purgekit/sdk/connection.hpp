@@ -51,6 +51,8 @@ class Connection {
   virtual void commit() = 0;
   virtual void rollback() = 0;
   virtual double replica_lag() { return unsupported<double>("replica_lag"); }
+  virtual std::vector<ArchiveInfo> archive_find(const Purge&) { return unsupported<std::vector<ArchiveInfo>>("an archive table"); }
+  virtual void archive_create(const Purge&) { unsupported<int>("an archive table"); }
 
  protected:
   template <class T>

@@ -31,6 +31,9 @@ class Sql {
   /// Add a placeholder for number `slot` of the values given at execution.
   Sql& slot(std::size_t slot, std::uint32_t column_kind = PK_COLUMN_OTHER);
 
+  /// Add another statement's text from position `from` on, with its parameters, which must all lie behind that position.
+  Sql& append(const Sql& other, std::size_t from = 0);
+
   const std::string& text() const { return text_; }
   /// The same parameters under another text, which must have the same placeholders in the same order.
   Sql with_text(std::string text) const {
@@ -43,14 +46,22 @@ class Sql {
   std::vector<Value> params(const Row& slots = {}) const {
     std::vector<Value> out;
     out.reserve(params_.size());
-    for (const auto& [value, slot] : params_) out.push_back(slot < 0 ? value : slots.at(static_cast<std::size_t>(slot)));
+    for (const Param& p : params_) out.push_back(p.slot < 0 ? p.value : slots.at(static_cast<std::size_t>(p.slot)));
     return out;
   }
 
  private:
+  struct Param {
+    Value value;
+    int slot;  // -1: the value itself
+    std::uint32_t column_kind;
+    std::size_t begin, end;  // of the placeholder in the text
+  };
+  Sql& add(Value value, int slot, std::uint32_t column_kind);
+
   const Dialect* dialect_;
   std::string text_;
-  std::vector<std::pair<Value, int>> params_;  // slot -1: the value itself
+  std::vector<Param> params_;
 };
 
 /// Derive and override what differs from standard SQL. Stateless but for facts learnt while connecting.
@@ -76,6 +87,8 @@ class Dialect {
   }
   /// DELETE … RETURNING works on the tables we purge.
   virtual bool has_returning() const { return false; }
+  /// WITH x AS (DELETE … RETURNING …) INSERT … works: rows are moved by one statement.
+  virtual bool has_modifying_ctes() const { return false; }
   /// (a, b) > (x, y) is walked through an index.
   virtual bool has_row_ranges() const { return false; }
   /// A DELETE may not read its own table in a subquery, so such predicates delete by keys found first.
@@ -87,6 +100,11 @@ class Dialect {
   virtual std::string ledger_long_text() const { return "TEXT"; }
   /// Behind the closing bracket of CREATE TABLE.
   virtual std::string ledger_suffix() const { return ""; }
+
+  /// Type of a column for the database's own clock in UTC, and the expression that reads it.
+  virtual std::pair<std::string, std::string> archive_instant() const { return {"TIMESTAMP", "CURRENT_TIMESTAMP"}; }
+  /// Longest name of a table, in bytes; 0: any. A database that cuts longer ones off would take one table for another.
+  virtual std::size_t max_name_bytes() const { return 0; }
 
   // ------------------------------------------------------------------------------------------------ times
 
@@ -184,16 +202,24 @@ class Dialect {
   }
 };
 
-inline Sql& Sql::bind(Value value, std::uint32_t column_kind) {
-  const pk_value_kind kind = value.kind;
-  params_.emplace_back(std::move(value), -1);
-  text_ += dialect_->typed(dialect_->placeholder(params_.size()), column_kind, kind);
+inline Sql& Sql::add(Value value, int slot, std::uint32_t column_kind) {
+  const std::size_t begin = text_.size();
+  text_ += dialect_->typed(dialect_->placeholder(params_.size() + 1), column_kind, value.kind);
+  params_.push_back({std::move(value), slot, column_kind, begin, text_.size()});
   return *this;
 }
 
-inline Sql& Sql::slot(std::size_t slot, std::uint32_t column_kind) {
-  params_.emplace_back(Value::null(), static_cast<int>(slot));
-  text_ += dialect_->typed(dialect_->placeholder(params_.size()), column_kind, PK_VALUE_NULL);
+inline Sql& Sql::bind(Value value, std::uint32_t column_kind) { return add(std::move(value), -1, column_kind); }
+
+inline Sql& Sql::slot(std::size_t slot, std::uint32_t column_kind) { return add(Value::null(), static_cast<int>(slot), column_kind); }
+
+inline Sql& Sql::append(const Sql& other, std::size_t from) {
+  for (const Param& p : other.params_) {
+    text_.append(other.text_, from, p.begin - from);
+    add(p.value, p.slot, p.column_kind);
+    from = p.end;
+  }
+  text_.append(other.text_, from);
   return *this;
 }
 

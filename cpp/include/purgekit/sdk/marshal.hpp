@@ -55,6 +55,8 @@ inline Purge from_c(const pk_purge& p) {
     out.dependents.push_back({to_string(d.schema), to_string(d.table), from_c(d.columns, d.column_count),
                               from_c(d.parent_columns, d.column_count), d.unless_referenced != 0});
   }
+  for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back({to_string(p.archives[i].schema), to_string(p.archives[i].table)});
+  out.run_id = to_string(p.run_id);
   return out;
 }
 
@@ -111,6 +113,9 @@ inline Walk from_c(const pk_walk& w) { return {to_string(w.id), to_string(w.stra
 inline Ledger from_c(const pk_ledger& l) {
   return {static_cast<pk_ledger_state>(l.state), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
 }
+inline ArchiveInfo from_c(const pk_archive_info& a) {
+  return {static_cast<pk_archive_state>(a.state), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint)};
+}
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 
 /// Owns what a connection last handed out; the C structs point into it until the next put.
@@ -165,6 +170,15 @@ class Outbox {
     return {runs_.data(), runs_.size()};
   }
 
+  pk_archive_infos put(std::vector<ArchiveInfo> archives) {
+    clear();
+    for (ArchiveInfo& a : archives) {
+      archives_.push_back({static_cast<std::uint32_t>(a.state), flag(a.can_create), flag(a.can_write), {}, keep(std::move(a.problem)),
+                           keep(std::move(a.ddl)), keep(std::move(a.grant_hint))});
+    }
+    return {archives_.data(), archives_.size()};
+  }
+
   pk_deleted put(Deleted d) {
     clear();
     return {d.rows_deleted, d.rows_visited, keep(std::move(d.cursor)), flag(d.done), {}, d.share_done};
@@ -211,6 +225,7 @@ class Outbox {
     sample_views_.clear();
     walks_.clear();
     runs_.clear();
+    archives_.clear();
     columns_.clear();
     indexes_.clear();
     references_.clear();
@@ -222,6 +237,7 @@ class Outbox {
   std::vector<pk_value> sample_views_;
   std::vector<pk_walk> walks_;
   std::vector<pk_run> runs_;
+  std::vector<pk_archive_info> archives_;
   Slot slot_;
   Table table_;
   std::vector<pk_column> columns_;

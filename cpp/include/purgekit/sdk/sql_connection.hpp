@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "purgekit/sdk/archive.hpp"
 #include "purgekit/sdk/children.hpp"
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
@@ -84,12 +85,14 @@ class SqlConnection : public Connection, protected SqlSession {
     prepare_common(purge);
     key_ = key_columns(known(purge));
     pass_end_.clear();
-    std::vector<std::string> statements{delete_statement(true, true).text()};
-    for (const ChildDelete& child : children_) statements.push_back(child.statement(8).text());
+    std::vector<std::string> statements;
+    add_statement(statements, delete_statement(true, true));
+    add_child_statements(statements);
     return statements;
   }
 
   Deleted delete_range(const Range& range) override {
+    start_chunk(range);
     set_lock_wait(range.lock_wait_ms);
     const Row after = decode_row(range.cursor);
     if (after.empty() || pass_end_.empty()) {
@@ -103,7 +106,22 @@ class SqlConnection : public Connection, protected SqlSession {
     return Deleted{deleted, done ? std::max(deleted, std::int64_t{0}) : range.max_rows, encode_row(until), done, -1};
   }
 
-  std::int64_t delete_children(std::size_t index) override { return children_.at(index).run(static_cast<SqlSession&>(*this), collected_); }
+  std::int64_t delete_children(std::size_t index) override {
+    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1));
+  }
+
+  std::vector<ArchiveInfo> archive_find(const Purge& purge) override {
+    std::vector<ArchiveInfo> out;
+    for (std::size_t i = 0; i < purge.archives.size(); ++i) out.push_back(find_archive(archived_table(purge, i), purge.archives[i]));
+    return out;
+  }
+
+  void archive_create(const Purge& purge) override {
+    for (std::size_t i = 0; i < purge.archives.size(); ++i) {
+      const Table& source = archived_table(purge, i);
+      if (!exists({purge.archives[i].schema, purge.archives[i].table})) execute(archive_ddl(source, purge.archives[i]), {});
+    }
+  }
 
   Ledger ledger_find(const TableName& name) override {
     ledger_.emplace(static_cast<SqlSession&>(*this), name);
@@ -140,23 +158,36 @@ class SqlConnection : public Connection, protected SqlSession {
   /// Fill can_create, can_write and grant_hint, where the database can tell without trying.
   virtual void ledger_rights(const TableName&, Ledger&) {}
 
+  /// The same for an archive table.
+  virtual void archive_rights(const ArchiveTable&, ArchiveInfo&) {}
+
+  /// Types of a table's columns as they stand in CREATE TABLE, and what stands behind its closing bracket.
+  struct ArchiveShape {
+    std::vector<std::string> types;
+    std::string suffix;
+    std::string text_type;    ///< of our own columns; empty: as in the ledger
+    std::string number_type = "BIGINT";
+  };
+  virtual ArchiveShape archive_shape(const Table& source) {
+    ArchiveShape shape;
+    for (const Column& column : source.columns) {
+      const bool plain = column.type_name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_(), ") == std::string::npos;
+      if (!plain) throw Error(PK_NOT_SUPPORTED, "the type of column " + column.name + " of table " + source.name + " can't be written by this backend; make the archive table by hand");
+      shape.types.push_back(column.type_name);
+    }
+    return shape;
+  }
+
   /// The DELETE of a chunk. `add_range` writes the condition of the walk. Override for databases that need another form.
   virtual void write_delete(Sql& out, const std::function<void(Sql&)>& add_range) {
     out << "DELETE FROM " << qualified(dialect(), purge_.schema, purge_.table) << " WHERE ";
     add_range(out);
     out << " AND ";
     add_predicate(out);
-    add_returning(out);
   }
 
   /// Condition the rows of a chunk must satisfy.
   void add_predicate(Sql& out) const { predicate_.add_to(out, purge_.table); }
-
-  /// RETURNING of the columns that dependents need, where there are any.
-  void add_returning(Sql& out) const {
-    if (collect_.empty() || !dialect().has_returning()) return;
-    out << " RETURNING " << collect_list();
-  }
 
   std::string collect_list() const {
     std::string list;
@@ -173,15 +204,46 @@ class SqlConnection : public Connection, protected SqlSession {
     collect_ = collected_columns(purge.dependents);
     children_.clear();
     for (const Dependent& d : purge.dependents) children_.emplace_back(dialect(), purge, d);
+    archives_.clear();
+    for (std::size_t i = 0; i < purge.archives.size(); ++i) archives_.emplace_back(dialect(), archived_table(purge, i), purge.archives[i], purge.run_id);
   }
 
-  /// Run a rendered DELETE and keep the parents' values for delete_children. Without RETURNING the rows are read and locked
-  /// first, and a count that differs is a conflict: the chunk is to be tried again.
+  /// The archive of the table (0) or of dependent `index` - 1, or nullptr when nothing is kept.
+  const ArchiveWriter* archive(std::size_t index) const { return archives_.empty() ? nullptr : &archives_.at(index); }
+
+  /// Tell the archives which chunk begins. Call it first when overriding delete_range.
+  void start_chunk(const Range& range) {
+    for (ArchiveWriter& writer : archives_) writer.start_chunk(range.chunk);
+  }
+
+  /// A chunk's statement for people, after the one that keeps what it deletes.
+  void add_statement(std::vector<std::string>& statements, const Sql& statement, std::size_t index = 0) const {
+    if (const ArchiveWriter* writer = archive(index)) {
+      statements.push_back(writer->text(statement));
+      if (dialect().has_modifying_ctes()) return;
+    }
+    statements.push_back(statement.text());
+    if (index == 0 && !collect_.empty() && dialect().has_returning()) statements.back() += " RETURNING " + collect_list();
+  }
+
+  void add_child_statements(std::vector<std::string>& statements) const {
+    for (std::size_t i = 0; i < children_.size(); ++i) add_statement(statements, children_[i].statement(8), i + 1);
+  }
+
+  /// Run a rendered DELETE (without RETURNING), archive its rows where asked for, and keep the parents' values for
+  /// delete_children. Without RETURNING the rows are read and locked first, and a count that differs is a conflict: the chunk is
+  /// to be tried again.
   std::int64_t delete_rows(const Sql& statement, const Row& slots) {
     collected_.clear();
+    if (const ArchiveWriter* writer = archive(0)) {
+      auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
+      collected_ = std::move(collected);
+      return deleted;
+    }
     if (collect_.empty()) return run(statement, slots);
     if (dialect().has_returning()) {
-      collected_ = fetch(statement, slots);
+      Sql returning = statement;
+      collected_ = fetch(returning << " RETURNING " << collect_list(), slots);
       return static_cast<std::int64_t>(collected_.size());
     }
     collected_ = fetch(lock_statement(statement), slots);
@@ -208,6 +270,67 @@ class SqlConnection : public Connection, protected SqlSession {
       if (found == tables_.end()) throw Error(PK_SCHEMA_CHANGED, "table " + purge.table + " is no longer there");
     }
     return found->second;
+  }
+
+  /// Number `index` of the tables that `archives` belong to.
+  const Table& archived_table(const Purge& purge, std::size_t index) {
+    if (index == 0) return known(purge);
+    const Dependent& d = purge.dependents.at(index - 1);
+    return known(Purge{d.schema, d.table, nullptr, "", {}, {}, ""});
+  }
+
+  std::string archive_ddl(const Table& source, const ArchiveTable& target) {
+    const ArchiveShape shape = archive_shape(source);
+    const Dialect& d = dialect();
+    std::string out = "CREATE TABLE " + qualified(d, target.schema, target.table) + " (";
+    for (std::size_t i = 0; i < source.columns.size(); ++i) out += d.quote(source.columns[i].name) + " " + shape.types.at(i) + ", ";
+    return out + d.quote(archive_run_column) + " " + (shape.text_type.empty() ? d.ledger_text(64) : shape.text_type) + " NOT NULL, " +
+           d.quote(archive_chunk_column) + " " + shape.number_type + " NOT NULL, " +
+           d.quote(archive_instant_column) + " " + d.archive_instant().first + " NOT NULL)" + shape.suffix;
+  }
+
+  ArchiveInfo find_archive(const Table& source, const ArchiveTable& target) {
+    ArchiveInfo out;
+    const std::string name = (target.schema.empty() ? "" : target.schema + ".") + target.table;
+    const auto unfit = [&](const std::string& problem) {
+      out.state = PK_ARCHIVE_UNFIT;
+      out.problem = problem + "; nothing was changed";
+      return out;
+    };
+    if (dialect().max_name_bytes() > 0 && target.table.size() > dialect().max_name_bytes()) {
+      return unfit("the name of archive table " + name + " is longer than " + std::to_string(dialect().max_name_bytes()) + " bytes: name another with table:NAME");
+    }
+    if (source.find(archive_run_column) != nullptr) return unfit("table " + source.name + " is an archive itself; what is purged from it is not archived again");
+    std::optional<Table> found;
+    try {
+      found = read_table(TableName{target.schema, target.table, true, true});
+    } catch (const Error& e) {
+      if (e.code() != PK_NOT_FOUND) throw;
+    }
+    if (!found) {
+      out.ddl = archive_ddl(source, target);
+      archive_rights(target, out);
+      return out;
+    }
+    out.state = PK_ARCHIVE_PRESENT;
+    if (found->kind != PK_TABLE_BASE) return unfit("archive table " + name + " is not an ordinary table");
+    if (found->schema == source.schema && found->name == source.name) return unfit("table " + name + " can't be its own archive");
+    if (!found->transactional) return unfit("archive table " + name + " is stored by " + found->storage + ", which can't roll back");
+    for (const Index& index : found->indexes) {
+      if (index.unique) return unfit("archive table " + name + " has the unique index " + index.name + ", which would refuse a row that comes a second time; drop it");
+    }
+    for (const Column& column : source.columns) {
+      const Column* same = found->find(column.name);
+      if (same == nullptr) return unfit("archive table " + name + " lacks column " + column.name + " (" + column.type_name + ") of table " + source.name + ": add it");
+      if (same->type_name != column.type_name) {
+        return unfit("column " + column.name + " of archive table " + name + " is " + same->type_name + ", in table " + source.name + " it is " + column.type_name + ": change it");
+      }
+    }
+    for (const char* column : {archive_run_column, archive_chunk_column, archive_instant_column}) {
+      if (found->find(column) == nullptr) return unfit("table " + name + " is no archive of purgekit: it lacks column " + std::string(column) + "; name another with table:NAME");
+    }
+    archive_rights(target, out);
+    return out;
   }
 
   bool exists(const TableName& name) {
@@ -306,6 +429,7 @@ class SqlConnection : public Connection, protected SqlSession {
   std::vector<std::string> collect_;  ///< parent columns that dependents need
   Rows collected_;                    ///< their values for the rows deleted in the open transaction
   std::vector<ChildDelete> children_;
+  std::vector<ArchiveWriter> archives_;  ///< of the table and its dependents, or none
 
  private:
   Row read_end() {

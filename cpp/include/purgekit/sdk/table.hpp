@@ -124,6 +124,23 @@ struct Dependent {
   bool unless_referenced = false;
 };
 
+/// Table that keeps deleted rows.
+struct ArchiveTable {
+  std::string schema;
+  std::string table;
+  bool operator==(const ArchiveTable&) const = default;
+};
+
+/// What there is in the place of an archive table.
+struct ArchiveInfo {
+  pk_archive_state state = PK_ARCHIVE_ABSENT;
+  bool can_create = true;
+  bool can_write = true;
+  std::string problem;
+  std::string ddl;
+  std::string grant_hint;
+};
+
 /// The predicate is the caller's and lives for the call only; render it at once.
 struct Purge {
   std::string schema;
@@ -131,6 +148,8 @@ struct Purge {
   const pk_predicate* predicate = nullptr;
   std::string walk;
   std::vector<Dependent> dependents;
+  std::vector<ArchiveTable> archives;  ///< none, or of the table and then of each dependent
+  std::string run_id;                  ///< written into archived rows
 };
 
 struct Walk {
@@ -172,6 +191,7 @@ struct Range {
   std::string cursor;
   std::int64_t max_rows = 1'000;
   std::uint32_t lock_wait_ms = 1'000;
+  std::int64_t chunk = 1;  ///< written into archived rows
 };
 
 struct Deleted {

@@ -1,0 +1,25 @@
+/// \file archive.hpp
+/// Which tables keep what a policy deletes, and whether they can. Internal to planner and runner.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "purgekit/plan.hpp"
+#include "purgekit/session.hpp"
+
+namespace purgekit {
+
+/// \param request "table", "table:NAME" (NAME may hold {table} and a schema), or empty for none. Dependents always use the default
+/// name. A name without a schema goes into the source's.
+/// \throws EngineError (refused) for what is not offered.
+std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents);
+
+/// Refuse archives that don't fit, or that this user may not make or write. \param to_run false: a plan may be made by a user who
+/// is not allowed to create or write them. \returns whether one is still to be made.
+bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& archives, const pk_purge& purge, bool to_run);
+
+/// Two tables can't be kept in one. \throws EngineError (refused)
+void refuse_shared_archives(const std::vector<PolicyPlan>& policies);
+
+}  // namespace purgekit
