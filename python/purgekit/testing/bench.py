@@ -64,6 +64,10 @@ class Bench:
                 f"INSERT INTO {q(name)} ({names}) VALUES ({marks})", [tuple(row.values()) for row in rows]
             )
 
+    def adopt(self, name: str) -> None:
+        """Drop a table afterwards that the backend makes."""
+        self._made.append(name)
+
     def drop(self, name: str) -> None:
         """Drop a table if it is there."""
         self.sql(f"DROP TABLE IF EXISTS {self.quirks.quoted(name)}")

@@ -19,6 +19,7 @@ FEATURES = {
     "composite_keys": "primary keys may have several columns",
     "keep_latest": "the keep_latest rule",
     "references": "rules that look at other rows",
+    "archives": "deleted rows can be kept in a table",
     "run_lock": "a second purge of the same table is turned away at once",
 }
 

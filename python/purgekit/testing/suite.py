@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from purgekit.testing.archives import Archives
 from purgekit.testing.bench import Bench
 from purgekit.testing.children import Children
 from purgekit.testing.describing import Describing
@@ -18,7 +19,7 @@ from purgekit.testing.quirks import Quirks
 from purgekit.testing.walks import Walks
 
 
-class ConformanceSuite(Describing, Predicates, Walks, Children, Ledgers, Locks, Errors):
+class ConformanceSuite(Describing, Predicates, Walks, Children, Archives, Ledgers, Locks, Errors):
     """Subclass it as ``TestMine`` and set ``quirks``, or override the fixture of that name."""
 
     quirks: ClassVar[Quirks]
