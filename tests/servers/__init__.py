@@ -7,6 +7,7 @@ dies with the process that started it. Nothing here knows purgekit: it is the ou
 from .base import Server, Settings
 from .connect import Connection, connect
 from .errors import ServerFailed, ServerMissing
+from .hosts import Host, Network
 from .mariadb import MariaDb
 from .mysql56 import MySql56
 from .mysql_family import BINLOG_ROW, BINLOG_STATEMENT
@@ -19,8 +20,10 @@ __all__ = [
     "BINLOG_STATEMENT",
     "Action",
     "Connection",
+    "Host",
     "MariaDb",
     "MySql56",
+    "Network",
     "PostgreSql",
     "Server",
     "ServerFailed",

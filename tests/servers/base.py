@@ -11,6 +11,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
@@ -46,6 +47,9 @@ class Server(ABC):
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, base_dir: Path, settings: Settings | None = None) -> None:
+        # Changed before the first start by tests whose clients live in network namespaces.
+        self.host = "127.0.0.1"
+        self.clients = IPv4Network("127.0.0.1/32")
         self.folder = base_dir / f"{self.name}-{next(_numbers)}"
         self.data_dir = self.folder / "data"
         self.log = self.folder / "log"
@@ -167,14 +171,14 @@ class Server(ABC):
         user: str | None = None,
         password: str | None = None,
         *,
-        host: str = "127.0.0.1",
+        host: str | None = None,
         port: int | None = None,
     ) -> str:
         """The database's URL. Without ``user``: the administrator. ``port``: e.g. a proxy's."""
         if user is None:
             user, password = self.user, self.password if password is None else password
         secret = "" if password is None else ":" + quote(password, safe="")
-        place = f"{host}:{self.port if port is None else port}"
+        place = f"{host or self.host}:{self.port if port is None else port}"
         return f"{self.scheme}://{quote(user, safe='')}{secret}@{place}/{quote(database)}"
 
     def connect(self, database: str | None = None) -> Connection:

@@ -24,7 +24,6 @@ BINLOG_STATEMENT: dict[str, str | None] = {**BINLOG_ROW, "binlog-format": "STATE
 # Durability stays as shipped (innodb_flush_log_at_trx_commit=1, doublewrite): a crash test against
 # a server that lies about commits would prove nothing.
 DEFAULTS: dict[str, str | None] = {
-    "bind-address": "127.0.0.1",
     "character-set-server": "utf8mb4",
     "default-storage-engine": "InnoDB",
     "default-time-zone": "+00:00",
@@ -60,6 +59,7 @@ class MySqlFamily(Server):
         """The options in common, the test's own last so that they win."""
         options = {
             "datadir": str(self.data_dir),
+            "bind-address": self.host,
             "port": str(self.port),
             "socket": self.socket,
             "pid-file": str(self.folder / "pid"),
@@ -90,7 +90,9 @@ class MySqlFamily(Server):
             if self.has_anonymous:  # they would shadow the named accounts
                 cursor.execute("DELETE FROM mysql.user WHERE User = ''")
                 cursor.execute("FLUSH PRIVILEGES")
-            for host in ("127.0.0.1", "localhost"):
+            net = self.clients
+            one = str(net.network_address)
+            for host in (one if net.num_addresses == 1 else f"{one}/{net.netmask}", "localhost"):
                 who = f"'{self.user}'@'{host}'"
                 cursor.execute(f"CREATE USER {who} IDENTIFIED BY '{self.password}'")
                 cursor.execute(f"GRANT ALL PRIVILEGES ON *.* TO {who} WITH GRANT OPTION")

@@ -16,7 +16,6 @@ INSTALLED_UNDER = Path("/usr/lib/postgresql")
 # Durability stays as shipped (fsync, synchronous_commit and full_page_writes are on): a crash test
 # against a server that lies about commits would prove nothing.
 DEFAULTS: dict[str, str | None] = {
-    "listen_addresses": "127.0.0.1",
     "max_connections": "60",
     "shared_buffers": "128MB",
     "timezone": "UTC",
@@ -64,13 +63,14 @@ class PostgreSql(Server):
         # The administrator stays trusted, so that the tests' own checks work under any method.
         (self.data_dir / "pg_hba.conf").write_text(
             "local all all trust\n"
-            f"host all {self.user} 127.0.0.1/32 trust\n"
-            f"host all all 127.0.0.1/32 {self.auth}\n"
-            f"host replication all 127.0.0.1/32 {self.auth}\n"
+            f"host all {self.user} {self.clients} trust\n"
+            f"host all all {self.clients} {self.auth}\n"
+            f"host replication all {self.clients} {self.auth}\n"
         )
 
     def command(self) -> list[str]:
-        options = {**DEFAULTS, "unix_socket_directories": str(self.folder), **self.settings}
+        places = {"listen_addresses": self.host, "unix_socket_directories": str(self.folder)}
+        options = {**DEFAULTS, **places, **self.settings}
         command = [str(self._bin_dir / "postgres"), "-D", str(self.data_dir), "-p", str(self.port)]
         for name, value in options.items():
             command += ["-c", name if value is None else f"{name}={value}"]
