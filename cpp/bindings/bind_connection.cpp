@@ -6,6 +6,7 @@
 
 #include "convert.hpp"
 #include "purgekit/error.hpp"
+#include "purgekit/flight.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/registry.hpp"
 #include "purgekit/runner.hpp"
@@ -38,6 +39,9 @@ class Connection {
   }
 
   std::string run(const Plan& plan, const RunOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
+    const auto flight = std::make_shared<FlightRecorder>();
+    flight_ = flight;
+    last_report_.clear();
     Report report;
     std::optional<py::error_already_set> callback_error;
     with_session(
@@ -56,12 +60,16 @@ class Connection {
               });
             };
           }
-          report = run_plan(s, params_, plan, options, *control, sink);
+          report = run_plan(s, params_, plan, options, *control, sink, *flight);
+          last_report_ = report.to_json();
         },
         [&] { control->stop("signal"); });
     if (callback_error) throw py::error_already_set(*callback_error);
-    return report.to_json();
+    return last_report_;
   }
+
+  /// What the last run did, also when it ended by an exception: (report or nothing, flight record or nothing), as JSON.
+  std::pair<std::string, std::string> last_run() const { return {last_report_, flight_ ? flight_->to_json() : ""}; }
 
   std::string history(const std::string& ledger) {
     std::string json;
@@ -119,6 +127,8 @@ class Connection {
   std::string backend_;
   sdk::ConnectParams params_;
   std::shared_ptr<Session> session_;
+  std::shared_ptr<FlightRecorder> flight_;  // of the last run
+  std::string last_report_;
   std::mutex mutex_;
 };
 
@@ -174,6 +184,7 @@ void bind_connection(py::module_& module) {
           "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
           "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>())
+      .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())
       .def("close", &Connection::close);

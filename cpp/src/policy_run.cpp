@@ -21,6 +21,7 @@ constexpr int most_conflict_tries = 12;
 constexpr int most_resource_tries = 6;
 constexpr int most_begin_tries = 8;
 constexpr int most_reconnects = 12;
+constexpr int most_takeover_tries = 4;
 constexpr int most_reconnects_when_stopping = 3;
 constexpr std::uint32_t bisect_lock_wait_ms = 50;
 constexpr std::uint32_t resolve_wait_ms = 10'000;
@@ -69,28 +70,19 @@ PolicyReport PolicyRun::run() {
   const auto failed = [&](const std::string& code, const std::string& message) {
     report_.status = "failed";
     report_.error_code = code;
-    report_.error_message = message + "; what was done is committed and recorded, the same command goes on from there";
+    report_.error_message = message;
     report_.rows_left = std::max<std::int64_t>(0, plan_.rows_purgeable - report_.rows_deleted());
   };
-  bool locked = false;
   try {
     check_stop();
-    if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
-    try {
-      session_.lock_run(slot_key(plan_.table));
-      locked = true;
-    } catch (const sdk::Error& e) {
-      if (e.code() == PK_LOCK_TIMEOUT) throw Stop{"another_run"};
-      if (e.code() != PK_NOT_SUPPORTED) throw;
-    }
-    keeper_.claim();
-    report_.continues = keeper_.continues();
+    take_table();
     walk();
   } catch (const Stop& stop) {
     report_.status = "stopped";
     report_.stop_reason = stop.reason;
     report_.rows_left = std::max<std::int64_t>(0, plan_.rows_purgeable - report_.rows_deleted());
   } catch (const sdk::Error& e) {
+    context_.flight.error(report_.policy, "the policy", e);
     if (e.code() == PK_FENCED) {
       report_.status = "stopped";
       report_.stop_reason = "fenced";
@@ -99,6 +91,8 @@ PolicyReport PolicyRun::run() {
     }
   } catch (const EngineError& e) {
     failed(e.code(), e.message());
+  } catch (const std::exception& e) {
+    failed("internal", std::string("internal error: ") + e.what());
   }
   report_.elapsed_s = seconds_since(start_);
   try {
@@ -107,7 +101,10 @@ PolicyReport PolicyRun::run() {
     // Closing the connection rolls back as well.
   }
   if (report_.stop_reason != "another_run" && keeper_.epoch() > 0) record_outcome();
-  if (locked) {
+  if (report_.status == "failed") report_.error_message += "; " + what_is_safe();
+  context_.flight.note("end", report_.policy, {{"status", report_.status}, {"stop_reason", report_.stop_reason}, {"error_code", report_.error_code},
+                                               {"rows_deleted", report_.rows_deleted_all()}, {"chunks", report_.chunks}, {"retries", report_.retries}});
+  if (locked_) {
     try {
       session_.unlock_run(slot_key(plan_.table));
     } catch (const sdk::Error&) {
@@ -117,15 +114,79 @@ PolicyReport PolicyRun::run() {
   return report_;
 }
 
+// Quick refusal, then the ledger's word. A line that is lost on the way is made anew: nothing is deleted yet.
+void PolicyRun::take_table() {
+  context_.flight.note("start", report_.policy, {{"table", report_.table}, {"strategy", report_.strategy}, {"rows_purgeable", plan_.rows_purgeable}});
+  if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
+  for (int tries = 1;; ++tries) {
+    try {
+      if (tries == 1) lock_run();
+      keeper_.claim();
+      prepare(keeper_.walk_now_ns());
+      report_.continues = keeper_.continues();
+      context_.flight.note("takeover", report_.policy, {{"epoch", keeper_.epoch()}, {"pass", keeper_.pass()}, {"continues", report_.continues}});
+      return;
+    } catch (const sdk::Error& e) {
+      context_.flight.error(report_.policy, "taking the table", e);
+      if (e.code() == PK_LOCK_TIMEOUT && keeper_.epoch() == 0) {
+        log().warn("policy {}: {}", report_.policy, e.message());
+        throw Stop{"another_run"};
+      }
+      if (tries >= most_takeover_tries || !(e.connection_lost() || e.retryable())) throw;
+      ++report_.retries;
+      log().warn("policy {}: {}; trying again", report_.policy, e.message());
+      if (e.connection_lost()) {
+        reconnect();
+      } else {
+        roll_back();
+        pause(backoff_s(tries), "ledger locked");
+      }
+    }
+  }
+}
+
+void PolicyRun::lock_run() {
+  try {
+    session_.lock_run(slot_key(plan_.table));
+    locked_ = true;
+  } catch (const sdk::Error& e) {
+    locked_ = false;
+    if (e.code() != PK_NOT_SUPPORTED) throw;
+  }
+}
+
+std::string PolicyRun::what_is_safe() const {
+  const std::string rows = std::to_string(report_.rows_deleted_all());
+  if (doubt_ || commit_sent_) {
+    return rows + " rows or more are deleted and committed, and whether the last chunk was committed is not known" +
+           (keeper_.enabled() ? "; run the same command again: it finds out from the ledger and goes on" : "; run the same command again to go on");
+  }
+  if (report_.chunks == 0) return "nothing was deleted by this policy; run the same command again to go on";
+  return rows + " rows in " + std::to_string(report_.chunks) + " chunks are deleted, committed" + (keeper_.enabled() ? " and recorded" : "") +
+         ", what was not committed is rolled back; run the same command again to go on from there";
+}
+
+// A commit without an answer, asked about for the last time.
+void PolicyRun::settle_doubt() {
+  if (!commit_sent_) return;
+  const std::optional<bool> committed = keeper_.settle();
+  if (!committed) report_.at_least = doubt_ = true;
+  else if (*committed) account(last_chunk_);
+  commit_sent_ = false;
+}
+
 // The purge is over; a record that can't be written is found out by the next run.
 void PolicyRun::record_outcome() {
   for (int tries = 1;; ++tries) {
     try {
+      settle_doubt();
       keeper_.finish(report_);
       return;
     } catch (const sdk::Error& e) {
+      context_.flight.error(report_.policy, "recording the outcome", e);
       if (tries >= 3 || !(e.connection_lost() || e.retryable())) {
         log().warn("policy {}: the outcome could not be written to the ledger: {}; the next run finds out by itself", report_.policy, e.message());
+        report_.at_least = report_.at_least || commit_sent_;
         return;
       }
       try {
@@ -145,7 +206,6 @@ void PolicyRun::record_outcome() {
 void PolicyRun::walk() {
   cursor_ = keeper_.cursor();
   resumed_pass_ = !keeper_.continues().empty();
-  prepare(keeper_.walk_now_ns());
   for (;;) {
     pass_deleted_ = 0;
     blocked_in_pass_.clear();
@@ -175,7 +235,8 @@ void PolicyRun::walk_pass() {
 void PolicyRun::prepare(std::int64_t now_ns, bool nothing) {
   const LowerInput input = catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones);
   const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.deletable(), input, plan_.guards);
-  session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents, plan_.archives, context_.options.run_id));
+  context_.flight.statements(
+      report_.policy, session_.prepare(PurgeSpec(plan_.table, predicate.view(), walk_.id, plan_.dependents, plan_.archives, context_.options.run_id)));
   prepared_nothing_ = nothing;
 }
 
@@ -194,6 +255,8 @@ std::int64_t PolicyRun::rows_allowed() const {
 
 void PolicyRun::pause(double wait_s, const std::string& reason) {
   log().info("policy {}: pausing {:.2f} s: {}", report_.policy, wait_s, reason);
+  // What follows the colon is a server's own text.
+  context_.flight.note("wait", report_.policy, {{"planned_s", wait_s}, {"reason", reason.substr(0, reason.find(':'))}});
   report_progress(0, reason);
   const auto start = Clock::now();
   while (seconds_since(start) < wait_s) {
@@ -281,6 +344,7 @@ bool PolicyRun::one_chunk() {
       if (stepping_over) sizer_.set_rows(full_size);  // the rows behind the blocked one are as good as those before it
       return last_chunk_.range.done;
     } catch (const sdk::Error& e) {
+      context_.flight.error(report_.policy, commit_sent_ ? "commit" : beginning ? "begin" : "chunk", e);
       if (context_.control.cancelled() && !commit_sent_) {
         throw Stop{context_.control.reason()};
       }
@@ -362,6 +426,13 @@ PolicyRun::Verdict PolicyRun::after_error(const sdk::Error& e, bool while_beginn
       pause(backoff_s(conflict_tries_), "conflict with another transaction");
       return Verdict::again;
     case PK_STATEMENT_TIMEOUT: return Verdict::again;
+    case PK_CORRUPT:
+      // A place in the ledger that can't be read costs a walk from the start, and no row.
+      if (!resumed_pass_ || report_.chunks > 0 || cursor_.empty()) throw e;
+      log().warn("policy {}: {}; starting at the beginning of {}", report_.policy, e.message(), report_.table);
+      cursor_.clear();
+      keeper_.other_walk(walk_.id);
+      return Verdict::again;
     case PK_SERVER_RESOURCES:
       if (++resource_tries_ > most_resource_tries) throw e;
       pause(0.5 * resource_tries_, "server short of resources: " + e.message());
@@ -404,6 +475,8 @@ void PolicyRun::account(const ChunkResult& chunk) {
   report_.tables = tables_after_chunk_;
   share_done_ = chunk.range.share_done;
   report_.chunk_ms.record(chunk.elapsed_ms);
+  context_.flight.chunk(report_.policy, {{"number", report_.chunks}, {"pass", keeper_.pass()}, {"seq", keeper_.seq()}, {"rows", chunk.range.rows_deleted},
+                                         {"visited", chunk.range.rows_visited}, {"children", chunk.children}, {"ms", chunk.elapsed_ms}, {"share_done", share_done_}});
   const std::int64_t visited = std::max(chunk.range.rows_visited, chunk.range.rows_deleted);
   if (visited > 0 && chunk.elapsed_ms > 0 && !prepared_nothing_) sizer_.record(visited, chunk.elapsed_ms);
   pacer_.record(visited, chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context_.elapsed_s());
@@ -436,14 +509,16 @@ void PolicyRun::reconnect() {
       const sdk::Table table = session_.describe({plan_.table.schema, plan_.table.name, true, true});
       if (fingerprint(table) != fingerprint(plan_.table)) throw sdk::Error(PK_SCHEMA_CHANGED, "table " + report_.table + " changed while the connection was lost");
       try {
-        session_.lock_run(slot_key(plan_.table));
+        lock_run();
       } catch (const sdk::Error& e) {
         // The old session may still hold it; the fence decides anyway.
-        if (e.code() != PK_LOCK_TIMEOUT && e.code() != PK_NOT_SUPPORTED) throw;
+        if (e.code() != PK_LOCK_TIMEOUT) throw;
       }
       prepare(keeper_.walk_now_ns());
+      context_.flight.note("reconnected", report_.policy, {{"tries", std::int64_t{tries}}});
       return;
     } catch (const sdk::Error& e) {
+      context_.flight.error(report_.policy, "connecting again", e);
       const bool passing = e.connection_lost() || e.code() == PK_CONNECT_FAILED || e.code() == PK_SERVER_RESOURCES;
       if (!passing || tries >= (context_.control.stopping() ? most_reconnects_when_stopping : most_reconnects)) throw;
     }

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "purgekit/flight.hpp"
 #include "purgekit/lower.hpp"
 #include "purgekit/pacer.hpp"
 #include "purgekit/planner.hpp"
@@ -26,6 +27,7 @@ struct RunContext {
   RunControl& control;
   const ProgressSink& on_progress;
   std::chrono::steady_clock::time_point start;
+  FlightRecorder& flight;
   std::int64_t rows_deleted_before = 0;  ///< by the policies already done, all tables
 
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
@@ -48,7 +50,11 @@ class PolicyRun {
   };
   enum class Verdict { again, skip_row, give_up };
 
+  void take_table();
+  void lock_run();
   void record_outcome();
+  void settle_doubt();
+  std::string what_is_safe() const;
   void walk();
   void walk_pass();
   void prepare(std::int64_t now_ns, bool nothing = false);
@@ -82,6 +88,7 @@ class PolicyRun {
   std::string cursor_;
   std::int64_t pass_deleted_ = 0;
   bool resumed_pass_ = false;
+  bool locked_ = false;  // the run lock, which only refuses quickly
   double share_done_ = -1;
   std::chrono::steady_clock::time_point start_;
   double last_lag_check_s_ = -1e9;
@@ -94,6 +101,7 @@ class PolicyRun {
   bool bisecting_ = false;
   bool prepared_nothing_ = false;
   bool commit_sent_ = false;
+  bool doubt_ = false;  // a commit without an answer, for good
   ChunkResult last_chunk_;
   std::vector<TableCount> tables_after_chunk_;
   std::map<std::pair<std::string, std::string>, Blocked> blocked_in_pass_;

@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "archive.hpp"
 #include "json.hpp"
@@ -131,10 +133,22 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
   for (const PolicyPlan* p : to_make) session.archive_create(archive_spec(*p));
 }
 
+// Anyone may have written to the ledger: what has another type counts as absent.
+std::string text_or_empty(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::int64_t number_or_zero(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? std::clamp<std::int64_t>(found->get<std::int64_t>(), 0, std::int64_t{1} << 53) : 0;
+}
+
 }  // namespace
 
-Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control, const ProgressSink& on_progress) {
-  RunContext context{session, connection, plan, options, control, on_progress, std::chrono::steady_clock::now()};
+Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control, const ProgressSink& on_progress,
+                FlightRecorder& flight) {
+  RunContext context{session, connection, plan, options, control, on_progress, std::chrono::steady_clock::now(), flight};
   const std::string started = format_instant(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000'000);
   const Attached attached(control, session);
   Report report;
@@ -167,31 +181,33 @@ std::string ledger_history(Session& session, const std::string& ledger) {
   if (found.state != PK_LEDGER_PRESENT) refuse("ledger_newer", "the ledger " + ledger + " can't be read by this version of purgekit");
   std::map<std::string, Json> runs;
   for (const sdk::RunRecord& record : session.run_list()) {
-    Json r = Json::parse(record.document, nullptr, false);
+    const Json r = Json::parse(record.document, nullptr, false);
     if (!r.is_object()) {
       log().warn("the ledger's record {} can't be read; it is left out of the history", record.id);
       continue;
     }
-    const std::string id = r.value("run_id", record.id);
-    std::int64_t rows = r.value("rows_deleted", std::int64_t{0});
-    const bool archives = !r.value("archive", "").empty();
-    if (r.value("status", "") == "running") {
+    const std::string given = text_or_empty(r, "run_id");
+    const std::string id = given.empty() ? record.id : given;
+    const std::string status = text_or_empty(r, "status");
+    std::int64_t rows = number_or_zero(r, "rows_deleted");
+    const bool archives = !text_or_empty(r, "archive").empty();
+    if (status == "running" && !text_or_empty(r, "slot").empty()) {
       // Still running, or killed: the slot knows what is committed.
-      const sdk::Slot slot = session.slot_lock(r.value("slot", ""), 1'000);
+      const sdk::Slot slot = session.slot_lock(text_or_empty(r, "slot"), 1'000);
       session.rollback();
       if (slot.run_id == id) rows = slot.rows_deleted;
     }
-    auto [entry, fresh] = runs.try_emplace(id, Json{{"run_id", id}, {"started_utc", r.value("started_utc", "")}, {"database", r.value("database", "")},
-                                                    {"status", r.value("status", "")}, {"exit_code", r.value("exit_code", 0)}, {"policies", Json::array()},
+    auto [entry, fresh] = runs.try_emplace(id, Json{{"run_id", id}, {"started_utc", text_or_empty(r, "started_utc")}, {"database", text_or_empty(r, "database")},
+                                                    {"status", status}, {"exit_code", number_or_zero(r, "exit_code")}, {"policies", Json::array()},
                                                     {"rows_deleted", 0}, {"rows_archived", 0}});
     Json& run = entry->second;
-    run["policies"].push_back(r.value("policy", ""));
+    run["policies"].push_back(text_or_empty(r, "policy"));
     run["rows_deleted"] = run["rows_deleted"].get<std::int64_t>() + rows;
     if (archives) run["rows_archived"] = run["rows_archived"].get<std::int64_t>() + rows;
-    const auto severity = [](const std::string& status) { return status == "failed" ? 3 : status == "running" ? 2 : status == "stopped" ? 1 : 0; };
-    if (severity(r.value("status", "")) > severity(run["status"].get<std::string>())) run["status"] = r.value("status", "");
-    const auto rank = [](int code) { return code == 1 ? 3 : code == 3 ? 2 : code == 4 ? 1 : 0; };
-    if (rank(r.value("exit_code", 0)) > rank(run["exit_code"].get<int>())) run["exit_code"] = r.value("exit_code", 0);
+    const auto severity = [](const std::string& s) { return s == "failed" ? 3 : s == "running" ? 2 : s == "stopped" ? 1 : 0; };
+    if (severity(status) > severity(run["status"].get<std::string>())) run["status"] = status;
+    const auto rank = [](std::int64_t code) { return code == 1 ? 3 : code == 3 ? 2 : code == 4 ? 1 : 0; };
+    if (rank(number_or_zero(r, "exit_code")) > rank(run["exit_code"].get<std::int64_t>())) run["exit_code"] = number_or_zero(r, "exit_code");
   }
   for (auto& [id, run] : runs) out["runs"].push_back(std::move(run));
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);

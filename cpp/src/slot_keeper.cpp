@@ -10,6 +10,9 @@ namespace purgekit {
 namespace {
 
 constexpr std::uint32_t claim_wait_ms = 10'000;  // longest an open chunk of another run may keep us waiting
+constexpr std::size_t most_left_behind = 16;
+constexpr std::int64_t most_passes_continued = 20;
+constexpr std::int64_t largest_number = std::int64_t{1} << 53;  // no run gets there; leaves room to count on
 
 std::uint64_t fnv1a(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325u;
@@ -21,12 +24,53 @@ std::string now_utc() {
   return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
 }
 
+// What stands in the ledger may have been written by anyone: nothing in it is taken for granted.
 Json parsed(const std::string& document) {
   Json json = Json::parse(document, nullptr, false);
   return json.is_object() ? json : Json::object();
 }
 
+std::string text_in(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// Records of earlier runs that `old` has left behind: its own, with what it truly deleted, and those it did not get to write.
+Json left_behind(const sdk::Slot& old, const Json& document) {
+  Json out = Json::array();
+  if (const auto record = document.find("record"); record != document.end() && record->is_object()) {
+    Json gone = *record;
+    gone["rows_deleted"] = old.rows_deleted;
+    gone["rows_archived"] = text_in(gone, "archive").empty() ? 0 : old.rows_deleted;
+    if (old.state == "walking") {
+      gone["status"] = "failed";
+      gone["exit_code"] = 1;
+      gone["stop_reason"] = "interrupted";
+    }
+    const std::string id = text_in(document, "record_id");
+    if (text_in(gone, "status") != "running") out.push_back({{"id", id.empty() ? old.run_id : id}, {"seq", old.seq}, {"record", gone}});
+  }
+  const auto earlier = document.find("taken_over");
+  if (earlier == document.end() || !earlier->is_array()) return out;
+  for (const Json& entry : *earlier) {
+    const bool whole = entry.is_object() && !text_in(entry, "id").empty() && entry.contains("record") && entry["record"].is_object();
+    if (whole && out.size() < most_left_behind) out.push_back(entry);
+  }
+  return out;
+}
+
 }  // namespace
+
+void check_slot(const sdk::Slot& slot) {
+  for (const std::int64_t number : {slot.epoch, slot.seq, slot.rows_deleted}) {
+    if (number >= 0 && number < largest_number) continue;
+    throw sdk::Error(PK_CORRUPT, "the ledger's row with kind 'slot' and id '" + slot.key + "' holds impossible numbers (epoch " + std::to_string(slot.epoch) + ", seq " +
+                                     std::to_string(slot.seq) + ", rows_deleted " + std::to_string(slot.rows_deleted) +
+                                     "): restore it, or delete it when no purge of that table runs; nothing was deleted");
+  }
+}
 
 std::string slot_key(const sdk::Table& table) {
   const std::string name = sdk::encode_row({Value::string(table.schema), Value::string(table.name)});
@@ -67,44 +111,48 @@ Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t r
           {"slot", slot_.key}};
 }
 
-void SlotKeeper::write_record(const Json& record) {
-  session_.run_write({record_id_, record.dump(-1, ' ', false, Json::error_handler_t::replace)});
-}
+void SlotKeeper::write_record(const Json& record) { session_.run_write({record_id_, dumped(record)}); }
 
 void SlotKeeper::claim() {
   if (!enabled_) return;
   const sdk::Slot old = session_.slot_lock(slot_.key, claim_wait_ms);
+  check_slot(old);
   const Json document = parsed(old.document);
+  if (slot_.epoch > 0 && old.epoch == slot_.epoch && old.run_id == options_.run_id) {
+    session_.rollback();  // a takeover of ours whose answer was lost: it stands
+    slot_ = old;
+  } else {
+    take_over(old, document);
+  }
+  for (const Json& entry : left_behind_) session_.run_write({text_in(entry, "id"), dumped(entry["record"])});
+  write_record(record("running", 0, 0));
+  // Written down by now. The run just before us stays in the slot: should it live, it learns there how far it got.
+  if (left_behind_.size() > 1) left_behind_.erase(left_behind_.begin() + 1, left_behind_.end());
+  Json own = parsed(slot_.document);
+  own["taken_over"] = left_behind_;
+  slot_.document = dumped(own);
+}
+
+void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool unfinished = old.state == "walking" || old.state == "stopped";
-  const bool same = old.policy_hash == hash_ && document.value("identity", "") == plan_.table.identity && document.value("walk", "") == plan_.walk.id &&
-                    document.value("archive", "") == archive_ &&
-                    old.cutoff_ns <= plan_.now_ns;
+  const bool same = old.policy_hash == hash_ && text_in(document, "identity") == plan_.table.identity && text_in(document, "walk") == plan_.walk.id &&
+                    text_in(document, "archive") == archive_;
+  const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
+  const bool continued = unfinished && same && plausible && !old.cursor.empty();
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
   slot_.run_id = options_.run_id;
   slot_.policy_hash = hash_;
   slot_.state = "walking";
-  if (unfinished && same && !old.cursor.empty()) {
-    continues_ = old.run_id;
-    slot_.cutoff_ns = old.cutoff_ns;
-    slot_.cursor = old.cursor;
-    slot_.pass = old.pass;
-  }
-  slot_.document = Json{{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_}, {"record", record("running", 0, 0)}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  continues_ = continued ? old.run_id : "";
+  slot_.cutoff_ns = continued ? old.cutoff_ns : plan_.now_ns;
+  slot_.cursor = continued ? old.cursor : "";
+  slot_.pass = continued && old.pass >= 1 && old.pass < most_passes_continued ? old.pass : 1;
+  left_behind_ = left_behind(old, document);
+  slot_.document = dumped({{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_},
+                            {"record", record("running", 0, 0)}, {"taken_over", left_behind_}});
   session_.slot_write(slot_);
   session_.commit();
-  if (old.state == "walking" && document.contains("record")) {
-    // The run before us was killed: its record gets what it truly deleted.
-    Json gone = document["record"];
-    gone["status"] = "failed";
-    gone["exit_code"] = 1;
-    gone["rows_deleted"] = old.rows_deleted;
-    gone["rows_archived"] = gone.value("archive", "").empty() ? 0 : old.rows_deleted;
-    gone["stop_reason"] = "interrupted";
-    session_.run_write({document.value("record_id", old.run_id), gone.dump(-1, ' ', false, Json::error_handler_t::replace)});
-  }
-  write_record(record("running", 0, 0));
 }
 
 void SlotKeeper::checkpoint(const std::string& cursor, std::int64_t rows, const std::vector<TableCount>& tables) {
@@ -118,7 +166,7 @@ void SlotKeeper::checkpoint(const std::string& cursor, std::int64_t rows, const 
     Json totals = Json::object();
     for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
     document["totals"] = totals;
-    pending_.document = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+    pending_.document = dumped(document);
   }
   session_.checkpoint(pending_);
 }
@@ -144,25 +192,49 @@ void SlotKeeper::new_pass(std::int64_t now_ns) {
 void SlotKeeper::other_walk(const std::string& walk) {
   Json document = parsed(slot_.document);
   document["walk"] = walk;
-  slot_.document = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  slot_.document = dumped(document);
   slot_.cursor.clear();
+}
+
+std::optional<bool> SlotKeeper::settle() {
+  if (!enabled_) return std::nullopt;
+  const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
+  session_.rollback();
+  std::int64_t seq = now.seq;
+  if (now.epoch != slot_.epoch) {
+    seq = -1;
+    const Json document = parsed(now.document);
+    const auto taken_over = document.find("taken_over");
+    if (taken_over == document.end() || !taken_over->is_array()) return std::nullopt;
+    for (const Json& entry : *taken_over) {
+      if (entry.is_object() && text_in(entry, "id") == record_id_ && entry.contains("seq") && entry["seq"].is_number_integer()) seq = entry["seq"].get<std::int64_t>();
+    }
+  }
+  if (seq == slot_.seq) return false;
+  if (seq == slot_.seq + 1) return true;
+  return std::nullopt;
 }
 
 void SlotKeeper::finish(const PolicyReport& report) {
   if (!enabled_) return;
-  if (report.stop_reason != "fenced") {
-    const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
-    if (now.epoch == slot_.epoch) {
-      slot_.seq = now.seq;
-      slot_.state = report.status == "completed" ? "done" : "stopped";
-      session_.slot_write(slot_);
-      session_.commit();
-    } else {
-      session_.rollback();
-    }
-  }
   Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
   outcome["stop_reason"] = report.stop_reason;
+  sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
+  if (now.epoch == slot_.epoch) {
+    // Cursor and counts stay as the last commit left them: it may be one that nobody was told of.
+    outcome["rows_deleted"] = now.rows_deleted;
+    outcome["rows_archived"] = archive_.empty() ? 0 : now.rows_deleted;
+    Json document = parsed(slot_.document);
+    document["record"] = outcome;
+    now.document = dumped(document);
+    now.state = report.status == "completed" ? "done" : "stopped";
+    session_.slot_write(now);
+    session_.commit();
+  } else {
+    session_.rollback();
+    // Whoever took over has written our record with the slot's own count; one that is not sure must not replace it.
+    if (report.at_least) return;
+  }
   write_record(outcome);
 }
 

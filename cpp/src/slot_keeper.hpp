@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@
 #include "purgekit/session.hpp"
 
 namespace purgekit {
+
+/// \throws sdk::Error (PK_CORRUPT) when its numbers can't be those of any run.
+void check_slot(const sdk::Slot& slot);
 
 /// ASCII key of a table's slot: readable, at most 200 characters.
 std::string slot_key(const sdk::Table& table);
@@ -26,7 +30,8 @@ class SlotKeeper {
   bool enabled() const { return enabled_; }
   const std::string& key() const { return slot_.key; }
 
-  /// Take the table over: raise the epoch, continue an unfinished walk of the same policy or start afresh.
+  /// Take the table over: raise the epoch, continue an unfinished walk of the same policy or start afresh. May be repeated after a
+  /// connection was lost.
   void claim();
 
   std::int64_t epoch() const { return slot_.epoch; }
@@ -47,6 +52,9 @@ class SlotKeeper {
   /// PK_LOCK_TIMEOUT when the old transaction still hangs.
   bool resolve(std::uint32_t wait_ms);
 
+  /// The same question at the end of the run, when it may have been fenced out since; nullopt: nobody knows any more.
+  std::optional<bool> settle();
+
   /// A fresh pass from the start of the table, with the plan's own instant. Written with the next checkpoint.
   void new_pass(std::int64_t now_ns);
 
@@ -57,6 +65,7 @@ class SlotKeeper {
   void finish(const PolicyReport& report);
 
  private:
+  void take_over(const sdk::Slot& old, const Json& document);
   Json record(const std::string& status, int exit_code, std::int64_t rows_deleted) const;
   void write_record(const Json& record);
 
@@ -70,6 +79,7 @@ class SlotKeeper {
   std::string hash_;
   std::string archive_;  // of the policy's own table; empty: none
   std::string continues_;
+  Json left_behind_ = Json::array();  // records of runs before us: id, seq, record
   sdk::Slot slot_;     // as committed
   sdk::Slot pending_;  // as the open chunk would leave it
 };

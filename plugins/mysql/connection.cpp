@@ -155,9 +155,11 @@ void MysqlConnection::lock_run(const std::string& key) {
   if (!run_locks_.empty() && run_locks_.count(key) == 0 && !keeps_many_locks()) {
     throw Error(PK_NOT_SUPPORTED, "this server keeps one GET_LOCK a session, and this session holds one for another table already");
   }
+  limit_idle(line_, true);
   // Names may have 64 characters and are one space for the whole server.
   const sdk::Rows rows = query("SELECT GET_LOCK(CONCAT('purgekit:', SHA1(?)), 0)", {Value::string(key)});
   if (rows.at(0).at(0).kind == PK_VALUE_NULL || rows[0][0].i64 != 1) {
+    if (run_locks_.empty()) limit_idle(line_, false);
     throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running; nothing was changed");
   }
   run_locks_.insert(key);
@@ -166,6 +168,7 @@ void MysqlConnection::lock_run(const std::string& key) {
 void MysqlConnection::unlock_run(const std::string& key) {
   query("SELECT RELEASE_LOCK(CONCAT('purgekit:', SHA1(?)))", {Value::string(key)});
   run_locks_.erase(key);
+  if (run_locks_.empty()) limit_idle(line_, false);
 }
 
 sdk::Ledger MysqlConnection::ledger_find(const sdk::TableName& name) {

@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "error.hpp"
+#include "keepalive.hpp"
 #include "values.hpp"
 
 namespace purgekit::mysql {
@@ -23,7 +25,8 @@ std::int64_t ms_since(Clock::time_point start) {
 }
 
 // The connector keeps its driver in a static map without a lock.
-std::unique_ptr<sql::Connection> connect_driver(sql::ConnectOptionsMap map) {
+std::unique_ptr<sql::Connection> connect_driver(const ClientOptions& options) {
+  sql::ConnectOptionsMap map = options.map;
   static std::mutex mutex;
   sql::Driver* driver = nullptr;
   {
@@ -31,7 +34,10 @@ std::unique_ptr<sql::Connection> connect_driver(sql::ConnectOptionsMap map) {
     driver = sql::mysql::get_driver_instance();
   }
   driver->threadInit();
-  return std::unique_ptr<sql::Connection>(driver->connect(map));
+  const std::set<int> before = options.port == 0 ? std::set<int>() : open_sockets();
+  std::unique_ptr<sql::Connection> made(driver->connect(map));
+  if (options.port != 0) watch_new_lines(before, options.port);
+  return made;
 }
 
 }  // namespace
@@ -90,7 +96,7 @@ void Line::open(const sdk::ConnectParams& params) {
   }
   owner_ = getpid();
   try {
-    connection_ = connect_driver(options_.map);
+    connection_ = connect_driver(options_);
     lost_ = false;
     learn_version();
     check_tls();
@@ -131,7 +137,7 @@ void Line::cancel() noexcept {
 
 void Line::kill(const char* what) noexcept {
   try {
-    const std::unique_ptr<sql::Connection> second = connect_driver(cancel_options_.map);
+    const std::unique_ptr<sql::Connection> second = connect_driver(cancel_options_);
     const std::unique_ptr<sql::Statement> statement(second->createStatement());
     statement->execute(what + session_id_);
   } catch (const std::exception&) {

@@ -121,7 +121,7 @@ void add_place(const sdk::ConnectParams& params, ClientOptions& out) {
   const int port = params.port == 0 ? 3306 : static_cast<int>(params.port);
   // Brackets keep the colons of an IPv6 address apart from the port.
   out.map["hostName"] = sql::SQLString("tcp://[" + host + "]");
-  out.map["port"] = port;
+  out.map["port"] = out.port = port;
   out.place = host + ":" + std::to_string(port);
 }
 

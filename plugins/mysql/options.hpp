@@ -18,6 +18,7 @@ struct ClientOptions {
   bool local_socket = false;
   bool loopback = false;
   std::string place;  ///< "host:port" or the socket, for people
+  int port = 0;  ///< 0: no TCP
   int read_timeout_s = 0;
 };
 

@@ -13,8 +13,9 @@ using sdk::Error;
 
 // A client that froze inside a chunk: how long the server lets it keep its locks.
 constexpr int idle_transaction_s = 30;
-// MySQL has no such limit but the one of any idle session, which also ends connections that pause between chunks.
-constexpr int idle_session_s = 300;
+// A client that froze between chunks keeps its run lock for this long. MySQL knows no other limit for one inside a chunk either.
+constexpr int idle_purge_s = 60;
+constexpr int idle_session_s = 8 * 3600;  // the servers' own default, whatever this one's is
 
 constexpr int unknown_system_variable = 1193;
 
@@ -75,7 +76,7 @@ void settle_session(Line& line, const sdk::ConnectParams& params) {
   line.command(
       "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_UNSIGNED_SUBTRACTION,ALLOW_INVALID_DATES', time_zone = '+00:00', autocommit = 1, "
       "foreign_key_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, sql_big_selects = 1");
-  line.command("SET SESSION wait_timeout = " + std::to_string(line.is_mariadb() ? 8 * 3600 : idle_session_s));
+  limit_idle(line, false);
   set_lock_wait_seconds(line, lock_wait_seconds(params.lock_wait_ms, line.is_mariadb()));
   if (line.is_mariadb()) set_if_known(line, "idle_transaction_timeout = " + std::to_string(idle_transaction_s));
   if (params.statement_timeout_ms == 0) return;
@@ -86,6 +87,8 @@ void settle_session(Line& line, const sdk::ConnectParams& params) {
     set_if_known(line, "max_execution_time = " + std::to_string(params.statement_timeout_ms));
   }
 }
+
+void limit_idle(Line& line, bool purging) { line.command("SET SESSION wait_timeout = " + std::to_string(purging ? idle_purge_s : idle_session_s)); }
 
 std::int64_t lock_wait_seconds(std::uint32_t wait_ms, bool is_mariadb) {
   if (wait_ms == 0 && is_mariadb) return 0;

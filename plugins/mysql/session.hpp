@@ -12,6 +12,9 @@ namespace purgekit::mysql {
 /// Make the session the one our statements are written for: UTC, READ COMMITTED, a known sql_mode, bounded waits.
 void settle_session(Line& line, const sdk::ConnectParams& params);
 
+/// How long the server keeps a silent session: not long while it holds a run lock, so that a frozen client can't keep others out.
+void limit_idle(Line& line, bool purging);
+
 /// Longest wait for row and metadata locks. The server counts whole seconds; MariaDB knows 0 for "do not wait".
 std::int64_t lock_wait_seconds(std::uint32_t wait_ms, bool is_mariadb);
 void set_lock_wait_seconds(Line& line, std::int64_t seconds);

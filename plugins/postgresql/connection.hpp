@@ -66,6 +66,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::int64_t table_oid(const sdk::Purge& purge);
   std::optional<sdk::Sql> bound_of(const pk_predicate& predicate, const std::string& column) const;
   void end_own_former_session();
+  void limit_silence(bool purging);
   sdk::Deleted next_range(const sdk::Range& range);
 
   /// Who this object was on the server, to tell its own lock from another's after a reconnect.

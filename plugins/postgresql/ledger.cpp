@@ -23,18 +23,27 @@ std::int64_t lock_number(const std::string& key) {
 
 }  // namespace
 
+// While the run lock is held, the server ends this session when it falls silent: a frozen client, or a host that lost its power, must
+// not keep others out. Only where the session is ours alone, so behind no pooler.
+void PgConnection::limit_silence(bool purging) {
+  query("SELECT pg_catalog.set_config(s.name, CASE WHEN $1::boolean THEN v.value ELSE s.reset_val END, false)"
+        " FROM (VALUES ('idle_session_timeout', '60000'), ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'),"
+        " ('tcp_keepalives_count', '3')) AS v(name, value) JOIN pg_catalog.pg_settings s USING (name)",
+        {Value::boolean(purging)});
+}
+
 void PgConnection::lock_run(const std::string& key) {
   // Behind a pooler the lock would stay with a server session that is no longer ours; the ledger's fence does without it.
   if (pooled_) return;
   const auto taken = [&] {
     return query("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)", {Value::integer(lock_number(key))}).at(0).at(0).i64 != 0;
   };
-  if (taken()) return;
+  if (taken()) return limit_silence(true);
   if (former_session_) {
     end_own_former_session();
     for (int attempt = 0; attempt < 30; ++attempt) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      if (taken()) return;
+      if (taken()) return limit_silence(true);
     }
   }
   throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running (it holds the advisory lock); nothing was changed, run again when it is through");
@@ -52,6 +61,7 @@ void PgConnection::end_own_former_session() {
 void PgConnection::unlock_run(const std::string& key) {
   if (pooled_) return;
   query("SELECT pg_catalog.pg_advisory_unlock($1::bigint)", {Value::integer(lock_number(key))});
+  limit_silence(false);
 }
 
 sdk::Ledger PgConnection::ledger_find(const TableName& name) {

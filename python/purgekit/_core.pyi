@@ -237,6 +237,8 @@ class Connection:
         with the keys policy, table, pass, rows_deleted (policy's own table), rows_total_deleted (all tables),
         rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
         """
+    def last_run(self) -> tuple[str, str]:
+        """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
     def cancel(self) -> None: ...

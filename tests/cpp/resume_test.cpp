@@ -1,6 +1,8 @@
 // Takeover, continuation and history: what the ledger's slot makes of the next start.
 #include <nlohmann/json.hpp>
+#include <functional>
 #include <set>
+#include <vector>
 
 #include "fake/fixture.hpp"
 #include "slot_keeper.hpp"
@@ -140,6 +142,90 @@ TEST_F(Resume, AKilledRunIsContinuedAndItsRecordMended) {
   EXPECT_EQ(mended["rows_deleted"], first);
   const auto own = nlohmann::json::parse(db.runs.at("run2/000"));
   EXPECT_EQ(own["rows_deleted"], 50 - first);
+}
+
+TEST_F(Resume, WhatARunLeftUnwrittenIsWrittenByTheNextThatCan) {
+  const Plan planned = plan();
+  run_options.max_rows = 12;
+  run(planned);
+  slot().state = "walking";  // killed
+  const std::int64_t first = slot().rows_deleted;
+  // The next one is killed right after it took over.
+  run_options.run_id = "run2";
+  for (int call = 1; call <= 40; ++call) db.at("run_write", call, raise(PK_DATA, "killed here"));
+  for (int call = 2; call <= 40; ++call) db.at("slot_write", call, raise(PK_DATA, "killed here"));
+  run(planned);
+  db.script.clear();
+  ASSERT_EQ(slot().run_id, "run2");
+  db.runs.clear();
+  run_options.run_id = "run3";
+  run_options.max_rows.reset();
+  const PolicyReport r = run(planned).policies[0];
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(nlohmann::json::parse(db.runs.at("run1/000"))["rows_deleted"], first);
+  EXPECT_EQ(nlohmann::json::parse(db.runs.at("run2/000"))["rows_deleted"], 0);
+  EXPECT_EQ(nlohmann::json::parse(db.runs.at("run3/000"))["rows_deleted"], 50 - first);
+}
+
+TEST_F(Resume, AnOutcomeThatWasNotRecordedIsKnownFromTheSlot) {
+  // Killed between the two writes at its end.
+  for (int call = 2; call <= 40; ++call) db.at("run_write", call, raise(PK_DATA, "killed here"));
+  run();
+  db.script.clear();
+  ASSERT_EQ(slot().state, "done");
+  EXPECT_EQ(nlohmann::json::parse(db.runs.at("run1/000"))["status"], "running");
+  run_options.run_id = "run2";
+  run();
+  const auto record = nlohmann::json::parse(db.runs.at("run1/000"));
+  EXPECT_EQ(record["status"], "completed");
+  EXPECT_EQ(record["rows_deleted"], 50);
+}
+
+class Garbage : public Resume {
+ protected:
+  Garbage() { stopped_run(); }
+};
+
+TEST_F(Garbage, NumbersThatCantBeAreRefused) {
+  for (const auto& spoil : std::vector<std::function<void(sdk::Slot&)>>{[](sdk::Slot& s) { s.epoch = -1; }, [](sdk::Slot& s) { s.epoch = INT64_MAX; }, [](sdk::Slot& s) { s.seq = INT64_MAX; },
+                                                                        [](sdk::Slot& s) { s.rows_deleted = -5; }}) {
+    const sdk::Slot good = slot();
+    spoil(slot());
+    const std::size_t rows = db.rows.size();
+    const PolicyReport r = run().policies[0];
+    EXPECT_EQ(r.status, "failed");
+    EXPECT_EQ(r.error_code, "corrupt");
+    EXPECT_NE(r.error_message.find("impossible numbers"), std::string::npos) << r.error_message;
+    EXPECT_EQ(db.rows.size(), rows);
+    slot() = good;
+  }
+  EXPECT_EQ(only(run()).status, "completed");
+}
+
+TEST_F(Garbage, APlaceThatCantBeUsedCostsAWalkFromTheStart) {
+  db.at("delete_range", 1, raise(PK_CORRUPT, "the cursor in the ledger can't be read"));
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(expired(), 0);
+}
+
+TEST_F(Garbage, ACutoffOrPassFromNowhereIsNotContinued) {
+  slot().cutoff_ns = INT64_MIN;
+  EXPECT_EQ(only(run()).continues, "");
+  EXPECT_EQ(expired(), 0);
+}
+
+TEST_F(Garbage, ADocumentOfAnyShapeIsReadWithoutHarm) {
+  for (const char* text : {"", "null", "[]", "{", R"({"record": 5, "identity": {}, "walk": [], "record_id": 7, "taken_over": {"a": 1}})",
+                           R"({"record": {"status": 9}, "taken_over": [1, {"id": 2}, {"id": "x", "record": []}, {"id": "y", "seq": "z", "record": {}}]})"}) {
+    slot().document = text;
+    slot().state = "walking";
+    const PolicyReport r = run().policies[0];
+    EXPECT_EQ(r.status, "completed") << text << r.error_message;
+  }
+  EXPECT_EQ(expired(), 0);
+  for (const char* text : {"", "[]", R"({"run_id": 5, "rows_deleted": "many", "status": {}, "exit_code": "x", "slot": 4, "policy": []})"}) db.runs[std::string("odd") + text] = text;
+  EXPECT_NO_THROW(ledger_history(*session, "purgekit_ledger"));
 }
 
 TEST_F(Resume, ATakeoverFencesTheRunThatWasThere) {

@@ -88,6 +88,68 @@ TEST_F(Doubt, TakenOverMeanwhileIsLeft) {
   EXPECT_EQ(r.exit_code(), 3);
 }
 
+// What another run's takeover leaves: a higher epoch, and in the document where the run before it stood.
+void take_over(Connection& c) {
+  sdk::Slot& slot = c.db().slots.begin()->second;
+  const auto document = nlohmann::json::parse(slot.document);
+  nlohmann::json record = document["record"];
+  record["rows_deleted"] = slot.rows_deleted;
+  record["status"] = "failed";
+  c.db().runs["run1/000"] = record.dump();
+  slot.document = nlohmann::json{{"taken_over", {{{"id", "run1/000"}, {"seq", slot.seq}, {"record", record}}}}}.dump();
+  slot.epoch += 1;
+  slot.run_id = "run2";
+  slot.rows_deleted = 0;
+}
+
+class DoubtTakenOver : public Doubt, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(DoubtTakenOver, TheWinnersSlotTellsHowFarItGot) {
+  const bool committed = GetParam();
+  db.at("commit", first_chunk + 1, [committed](Connection& c) {
+    if (committed) c.apply();
+    take_over(c);
+    throw sdk::Error(PK_IN_DOUBT, "no answer");
+  });
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.stop_reason, "fenced");
+  EXPECT_FALSE(r.at_least);
+  EXPECT_EQ(r.chunks, committed ? 2 : 1);
+  const auto record = nlohmann::json::parse(db.runs.at("run1/000"));
+  EXPECT_EQ(record["rows_deleted"], r.rows_deleted_all());
+  EXPECT_EQ(record["stop_reason"], "fenced");
+  EXPECT_EQ(db.slots.begin()->second.run_id, "run2");
+}
+
+INSTANTIATE_TEST_SUITE_P(Fate, DoubtTakenOver, ::testing::Bool(), [](const auto& info) { return std::string(info.param ? "committed" : "rolled_back"); });
+
+TEST_F(Doubt, ACountThatIsNotSureNeverReplacesTheOneThatIs) {
+  db.at("commit", first_chunk + 1, [](Connection& c) {
+    c.apply();
+    take_over(c);
+    c.db().slots.begin()->second.document = "{}";  // and then a third run came, which knows the second only
+    throw sdk::Error(PK_IN_DOUBT, "no answer");
+  });
+  const PolicyReport r = run().policies[0];
+  EXPECT_EQ(r.stop_reason, "fenced");
+  EXPECT_TRUE(r.at_least);
+  const auto record = nlohmann::json::parse(db.runs.at("run1/000"));
+  EXPECT_EQ(record["rows_deleted"], 60 - static_cast<int>(db.rows.size()) + static_cast<int>(db.children_deleted));
+  EXPECT_LT(r.rows_deleted_all(), record["rows_deleted"].get<std::int64_t>());
+}
+
+TEST_F(Doubt, ThatEndsWhileTheOutcomeIsRecordedIsCountedInTheReport) {
+  const Plan planned = plan();
+  db.at("commit", first_chunk, lose_commit(true));
+  for (int tries = 1; tries <= 12; ++tries) db.at("connect", tries, raise(PK_CONNECT_FAILED, "still away"));
+  const PolicyReport r = only(run(planned));
+  EXPECT_EQ(r.status, "failed");
+  EXPECT_EQ(r.error_code, "connect_failed");
+  EXPECT_EQ(r.chunks, 1) << "committed, as the ledger told in the end";
+  EXPECT_FALSE(r.at_least);
+  EXPECT_EQ(db.slots.begin()->second.rows_deleted, r.rows_deleted_all());
+}
+
 TEST_F(Doubt, ASlotThatIsNeitherIsAnAlarm) {
   db.at("commit", first_chunk, [](Connection& c) {
     c.apply();

@@ -29,15 +29,30 @@ INSTANTIATE_TEST_SUITE_P(Verbs, LostIn,
 
 class LostAtStart : public RunTest, public ::testing::WithParamInterface<std::pair<const char*, int>> {};
 
-TEST_P(LostAtStart, TheSameCommandGoesOn) {
+TEST_P(LostAtStart, TheRunGoesOn) {
   const auto [verb, call] = GetParam();
   fill(40);
   const Plan planned = plan();
   db.at(verb, call, raise(PK_CONNECTION_LOST, "the server went away"));
+  const PolicyReport r = only(run(planned));
+  EXPECT_GE(db.calls["connect"], 1) << "the script was not reached";
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.continues, "");
+  EXPECT_EQ(expired(), 0);
+}
+
+class LostForGood : public LostAtStart {};
+
+TEST_P(LostForGood, IsAFailureThatSaysSo) {
+  const auto [verb, call] = GetParam();
+  fill(40);
+  const Plan planned = plan();
+  for (int again = call; again < call + 20; ++again) db.at(verb, again, raise(PK_CONNECTION_LOST, "the server went away"));
   const PolicyReport failed = only(run(planned));
   EXPECT_EQ(failed.status, "failed");
   EXPECT_EQ(failed.exit_code(), 1);
   EXPECT_EQ(failed.error_code, "connection_lost");
+  EXPECT_NE(failed.error_message.find("nothing was deleted by this policy; run the same command again"), std::string::npos) << failed.error_message;
   EXPECT_EQ(expired(), 20);
   db.script.clear();
   run_options.run_id = "run2";
@@ -45,9 +60,32 @@ TEST_P(LostAtStart, TheSameCommandGoesOn) {
   EXPECT_EQ(expired(), 0);
 }
 
+INSTANTIATE_TEST_SUITE_P(Verbs, LostForGood, ::testing::Values(std::pair{"slot_lock", 1}, std::pair{"slot_write", 1}, std::pair{"run_write", 1}),
+                         [](const auto& info) { return std::string(info.param.first); });
+
 INSTANTIATE_TEST_SUITE_P(Verbs, LostAtStart,
                          ::testing::Values(std::pair{"lock_run", 1}, std::pair{"slot_lock", 1}, std::pair{"slot_write", 1}, std::pair{"run_write", 1}, std::pair{"prepare", 1}),
                          [](const auto& info) { return std::string(info.param.first); });
+
+class LostTakeover : public RunTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(LostTakeover, IsFoundOut) {
+  fill(40);
+  run_options.max_rows = 8;
+  EXPECT_EQ(run().policies[0].stop_reason, "max_rows");
+  run_options.max_rows.reset();
+  run_options.run_id = "run2";
+  const Plan planned = plan();
+  const std::int64_t epoch = db.slots.begin()->second.epoch;
+  db.at("commit", 1, lose_commit(GetParam()));
+  const PolicyReport r = only(run(planned));
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.continues, "run1");
+  EXPECT_EQ(db.slots.begin()->second.epoch, epoch + 1) << "one takeover, whatever became of its answer";
+  EXPECT_EQ(expired(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fate, LostTakeover, ::testing::Bool(), [](const auto& info) { return std::string(info.param ? "committed" : "rolled_back"); });
 
 class LostConnection : public RunTest {};
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "purgekit/control.hpp"
+#include "purgekit/flight.hpp"
 #include "purgekit/plan.hpp"
 #include "purgekit/report.hpp"
 #include "purgekit/session.hpp"
@@ -50,10 +51,10 @@ struct Progress {
 
 using ProgressSink = std::function<void(const Progress&)>;
 
-/// Purge as planned. What goes wrong after the first check is part of the report.
+/// Purge as planned. What goes wrong after the first check is part of the report. `flight` hears of everything on the way.
 /// \throws EngineError when nothing was changed: a refusal.
 Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control,
-                const ProgressSink& on_progress);
+                const ProgressSink& on_progress, FlightRecorder& flight);
 
 /// The contract's purgekit.history/1 from the database's own ledger.
 std::string ledger_history(Session& session, const std::string& ledger);

@@ -48,7 +48,7 @@ Report RunTest::run(const Plan& plan) {
   session->connect({});
   db.script = script;
   db.calls.clear();
-  return run_plan(*session, {}, plan, run_options, control, [this](const Progress& p) { progress.push_back(p); });
+  return run_plan(*session, {}, plan, run_options, control, [this](const Progress& p) { progress.push_back(p); }, flight);
 }
 
 PolicyReport RunTest::only(const Report& report) {

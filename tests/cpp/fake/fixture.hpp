@@ -35,6 +35,7 @@ class RunTest : public ::testing::Test {
   PlanOptions plan_options;
   RunOptions run_options;
   RunControl control;
+  FlightRecorder flight;
   std::vector<Progress> progress;
   std::unique_ptr<Session> session;
   std::int64_t rows_before = 0;      ///< when the last run began
