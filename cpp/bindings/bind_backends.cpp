@@ -2,16 +2,27 @@
 
 #include <mutex>
 #include <set>
+#include <string_view>
 
 #include "convert.hpp"
 #include "purgekit/registry.hpp"
+#include "purgekit/sdk/trusted_path.hpp"
 #include "python_backend.hpp"
 
 namespace purgekit::bindings {
 
+namespace {
+
+constexpr std::string_view own_source = "purgekit";  // plugins.py calls the package's own folder so
+
+}  // namespace
+
 void bind_backends(py::module_& module) {
   using namespace py::literals;
-  module.def("load_backend", &load_backend, "path"_a);
+  module.def("load_backend", [](const std::string& path) { return load_backend(path); }, "path"_a);
+  module.def(
+      "distrust", [](const std::string& path, bool is_code) { return sdk::distrust(path, is_code ? sdk::Trust::code : sdk::Trust::settings); }, "path"_a, py::kw_only(),
+      "is_code"_a);
   module.def(
       "register_python_backend",
       [](const py::object& backend) {
@@ -32,7 +43,7 @@ void bind_backends(py::module_& module) {
             const std::scoped_lock lock(mutex);
             if (!searched.insert(directory).second) continue;
           }
-          find_backends(directory);
+          find_backends(directory, source == own_source ? Origin::own : Origin::operators);
         }
       },
       "directories"_a, py::call_guard<py::gil_scoped_release>());

@@ -36,7 +36,7 @@ void bind_policy(py::module_& module) {
       .def_readonly("optional", &DependentRule::optional)
       .def("__eq__", [](const DependentRule& a, const DependentRule& b) { return a == b; }, py::is_operator())
       .def("__hash__", [](const DependentRule& d) { return std::hash<std::string>()(d.table); })
-      .def("__repr__", [](const DependentRule& d) { return "<Dependent " + d.table + ">"; });
+      .def("__repr__", [](const DependentRule& d) { return shown("<Dependent " + d.table + ">"); });
 
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
@@ -66,7 +66,7 @@ void bind_policy(py::module_& module) {
       .def("to_json", &Policy::to_json)
       .def("__eq__", [](const Policy& a, const Policy& b) { return a == b; }, py::is_operator())
       .def("__hash__", [](const Policy& p) { return std::hash<std::string>()(p.to_json()); })
-      .def("__repr__", [](const Policy& p) { return "<Policy " + p.name + ": " + p.table + " where " + p.where.to_text() + ">"; })
+      .def("__repr__", [](const Policy& p) { return shown("<Policy " + p.name + ": " + p.table + " where " + p.where.to_text() + ">"); })
       .def(py::pickle([](const Policy& p) { return p.to_json(); }, [](const std::string& text) { return Policy::from_json(text); }));
 }
 

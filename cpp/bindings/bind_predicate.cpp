@@ -90,8 +90,8 @@ void bind_predicate(py::module_& module) {
       .def("__hash__", [](const Predicate& a) { return std::hash<std::string>()(a.to_json()); })
       // "a and b" would silently drop a; "&" is meant.
       .def("__bool__", [](const Predicate&) -> bool { throw py::type_error("a predicate is neither true nor false; combine predicates with &, | and ~"); })
-      .def("__str__", &Predicate::to_text)
-      .def("__repr__", [](const Predicate& a) { return "<Predicate " + a.to_text() + ">"; })
+      .def("__str__", [](const Predicate& a) { return shown(a.to_text()); })
+      .def("__repr__", [](const Predicate& a) { return shown("<Predicate " + a.to_text() + ">"); })
       .def(py::pickle([](const Predicate& a) { return a.to_json(); }, [](const std::string& text) { return Predicate::from_json(text); }));
 }
 

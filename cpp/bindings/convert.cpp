@@ -79,6 +79,8 @@ py::object from_value(const Value& v) {
   return py::none();
 }
 
+py::object shown(const std::string& text) { return py::module_::import("purgekit.text").attr("printable")(py::str(text)); }
+
 std::vector<std::string> to_strings(py::handle sequence) {
   std::vector<std::string> out;
   for (const py::handle item : sequence) out.push_back(item.cast<std::string>());

@@ -25,6 +25,9 @@ sdk::Value to_value(py::handle object);
 /// Parameters for a Python driver: int, float, str, bytes, bool, Decimal, None.
 py::object from_value(const sdk::Value& value);
 
+/// A repr: names in it may come from anywhere and are shown on terminals.
+py::object shown(const std::string& text);
+
 std::vector<std::string> to_strings(py::handle sequence);
 
 /// Lets native work have something done on the thread that called from Python, where people expect their callbacks.

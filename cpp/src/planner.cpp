@@ -171,7 +171,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   if (!plan.table.delete_triggers.empty()) {
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
   }
-  if (has_raw_sql(policy.where)) plan.warnings.push_back({"raw_sql", "the rule holds raw SQL, which is trusted like code: " + policy.where.to_text()});
+  if (has_raw_sql(policy.deletable())) plan.warnings.push_back({"raw_sql", "the rule holds raw SQL, which is trusted like code: " + policy.deletable().to_text()});
   if (looks_elsewhere(policy.deletable()) || !plan.dependents.empty()) {
     plan.warnings.push_back({"snapshot", "conditions on other rows hold as of each deleting statement's snapshot; those on the row itself are re-checked on its latest version"});
   }

@@ -1,5 +1,7 @@
 #include "purgekit/registry.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <deque>
 #include <filesystem>
@@ -9,7 +11,9 @@
 
 #include "loader.hpp"
 #include "purgekit/error.hpp"
+#include "purgekit/log.hpp"
 #include "purgekit/sdk/adapter.hpp"
+#include "purgekit/sdk/trusted_path.hpp"
 
 namespace purgekit {
 namespace {
@@ -70,7 +74,10 @@ std::string found_so_far(const Registry& r) {
 
 }  // namespace
 
-std::string load_backend(const std::string& path) {
+std::string load_backend(const std::string& path, Origin origin) {
+  // By the path as named: what its links lead to is looked at as well.
+  const std::string reason = origin == Origin::own ? "" : sdk::distrust(path, sdk::Trust::code);
+  if (!reason.empty()) throw sdk::Error(PK_PRIVILEGE, "plugin " + path + " is not loaded: " + reason);
   Registry& r = registry();
   const std::scoped_lock lock(r.mutex);
   std::error_code problem;
@@ -83,7 +90,12 @@ std::string load_backend(const std::string& path) {
   return name;
 }
 
-void find_backends(const std::string& directory) {
+void find_backends(const std::string& directory, Origin origin) {
+  if (const std::string reason = origin == Origin::own ? "" : sdk::distrust(directory, sdk::Trust::code); !reason.empty()) {
+    log().warn("plugin folder {} is not searched: {}", directory, reason);
+    note_refused(directory, "not searched: " + reason);
+    return;
+  }
   std::error_code problem;
   std::vector<std::string> paths;
   for (fs::directory_iterator it(directory, problem), end; !problem && it != end; it.increment(problem)) {
@@ -97,8 +109,10 @@ void find_backends(const std::string& directory) {
   std::sort(paths.begin(), paths.end());
   for (const std::string& path : paths) {
     try {
-      load_backend(path);
+      load_backend(path, origin);
     } catch (const sdk::Error& e) {
+      // Whoever named the folder wanted it used, and another of the same name may serve instead.
+      if (origin == Origin::operators) log().warn("{}", e.message());
       note_refused(path, e.message());
     }
   }

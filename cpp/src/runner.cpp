@@ -133,17 +133,6 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
   for (const PolicyPlan* p : to_make) session.archive_create(archive_spec(*p));
 }
 
-// Anyone may have written to the ledger: what has another type counts as absent.
-std::string text_or_empty(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-std::int64_t number_or_zero(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_integer() ? std::clamp<std::int64_t>(found->get<std::int64_t>(), 0, std::int64_t{1} << 53) : 0;
-}
-
 }  // namespace
 
 Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control, const ProgressSink& on_progress,
@@ -172,45 +161,6 @@ Report run_plan(Session& session, const sdk::ConnectParams& connection, const Pl
   report.elapsed_s = context.elapsed_s();
   log().info("run {}: {}, {} rows deleted in {:.2f} s", report.run_id, report.status(), report.rows_deleted(), report.elapsed_s);
   return report;
-}
-
-std::string ledger_history(Session& session, const std::string& ledger) {
-  const sdk::Ledger found = session.ledger_find(parse_table_name(ledger));
-  Json out = {{"schema", "purgekit.history/1"}, {"runs", Json::array()}};
-  if (found.state == PK_LEDGER_ABSENT) return out.dump();
-  if (found.state != PK_LEDGER_PRESENT) refuse("ledger_newer", "the ledger " + ledger + " can't be read by this version of purgekit");
-  std::map<std::string, Json> runs;
-  for (const sdk::RunRecord& record : session.run_list()) {
-    const Json r = Json::parse(record.document, nullptr, false);
-    if (!r.is_object()) {
-      log().warn("the ledger's record {} can't be read; it is left out of the history", record.id);
-      continue;
-    }
-    const std::string given = text_or_empty(r, "run_id");
-    const std::string id = given.empty() ? record.id : given;
-    const std::string status = text_or_empty(r, "status");
-    std::int64_t rows = number_or_zero(r, "rows_deleted");
-    const bool archives = !text_or_empty(r, "archive").empty();
-    if (status == "running" && !text_or_empty(r, "slot").empty()) {
-      // Still running, or killed: the slot knows what is committed.
-      const sdk::Slot slot = session.slot_lock(text_or_empty(r, "slot"), 1'000);
-      session.rollback();
-      if (slot.run_id == id) rows = slot.rows_deleted;
-    }
-    auto [entry, fresh] = runs.try_emplace(id, Json{{"run_id", id}, {"started_utc", text_or_empty(r, "started_utc")}, {"database", text_or_empty(r, "database")},
-                                                    {"status", status}, {"exit_code", number_or_zero(r, "exit_code")}, {"policies", Json::array()},
-                                                    {"rows_deleted", 0}, {"rows_archived", 0}});
-    Json& run = entry->second;
-    run["policies"].push_back(text_or_empty(r, "policy"));
-    run["rows_deleted"] = run["rows_deleted"].get<std::int64_t>() + rows;
-    if (archives) run["rows_archived"] = run["rows_archived"].get<std::int64_t>() + rows;
-    const auto severity = [](const std::string& s) { return s == "failed" ? 3 : s == "running" ? 2 : s == "stopped" ? 1 : 0; };
-    if (severity(status) > severity(run["status"].get<std::string>())) run["status"] = status;
-    const auto rank = [](std::int64_t code) { return code == 1 ? 3 : code == 3 ? 2 : code == 4 ? 1 : 0; };
-    if (rank(number_or_zero(r, "exit_code")) > rank(run["exit_code"].get<std::int64_t>())) run["exit_code"] = number_or_zero(r, "exit_code");
-  }
-  for (auto& [id, run] : runs) out["runs"].push_back(std::move(run));
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace purgekit

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "foreign_record.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/sdk/error.hpp"
 
@@ -12,7 +13,6 @@ namespace {
 constexpr std::uint32_t claim_wait_ms = 10'000;  // longest an open chunk of another run may keep us waiting
 constexpr std::size_t most_left_behind = 16;
 constexpr std::int64_t most_passes_continued = 20;
-constexpr std::int64_t largest_number = std::int64_t{1} << 53;  // no run gets there; leaves room to count on
 
 std::uint64_t fnv1a(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325u;
@@ -24,39 +24,38 @@ std::string now_utc() {
   return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
 }
 
-// What stands in the ledger may have been written by anyone: nothing in it is taken for granted.
-Json parsed(const std::string& document) {
-  Json json = Json::parse(document, nullptr, false);
-  return json.is_object() ? json : Json::object();
-}
-
-std::string text_in(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// A record as it may be written back, of what stands in a slot: texts of ours and nothing else.
+Json copied(const Json& record, std::int64_t rows_deleted) {
+  Json out = {{"status", foreign_text(record, "status")}, {"exit_code", foreign_count(record, "exit_code")}, {"rows_deleted", rows_deleted}};
+  for (const char* key : {"run_id", "policy", "table", "started_utc", "database", "continues", "slot", "stop_reason", "archive"}) out[key] = foreign_text(record, key);
+  out["rows_archived"] = foreign_text(record, "archive").empty() ? 0 : rows_deleted;
+  return out;
+}
+
+bool fits_as_id(const std::string& id) { return !id.empty() && id.size() <= 200; }  // the column's width, with room to spare
 
 // Records of earlier runs that `old` has left behind: its own, with what it truly deleted, and those it did not get to write.
 Json left_behind(const sdk::Slot& old, const Json& document) {
   Json out = Json::array();
   if (const auto record = document.find("record"); record != document.end() && record->is_object()) {
-    Json gone = *record;
-    gone["rows_deleted"] = old.rows_deleted;
-    gone["rows_archived"] = text_in(gone, "archive").empty() ? 0 : old.rows_deleted;
+    Json gone = copied(*record, old.rows_deleted);
     if (old.state == "walking") {
       gone["status"] = "failed";
       gone["exit_code"] = 1;
       gone["stop_reason"] = "interrupted";
     }
-    const std::string id = text_in(document, "record_id");
-    if (text_in(gone, "status") != "running") out.push_back({{"id", id.empty() ? old.run_id : id}, {"seq", old.seq}, {"record", gone}});
+    const std::string id = foreign_text(document, "record_id");
+    if (foreign_text(gone, "status") != "running") out.push_back({{"id", fits_as_id(id) ? id : old.run_id}, {"seq", old.seq}, {"record", gone}});
   }
   const auto earlier = document.find("taken_over");
   if (earlier == document.end() || !earlier->is_array()) return out;
   for (const Json& entry : *earlier) {
-    const bool whole = entry.is_object() && !text_in(entry, "id").empty() && entry.contains("record") && entry["record"].is_object();
-    if (whole && out.size() < most_left_behind) out.push_back(entry);
+    const bool whole = entry.is_object() && fits_as_id(foreign_text(entry, "id")) && entry.contains("record") && entry["record"].is_object();
+    if (!whole || out.size() >= most_left_behind) continue;
+    const Json& record = entry["record"];
+    out.push_back({{"id", foreign_text(entry, "id")}, {"seq", foreign_count(entry, "seq")}, {"record", copied(record, foreign_count(record, "rows_deleted"))}});
   }
   return out;
 }
@@ -65,7 +64,7 @@ Json left_behind(const sdk::Slot& old, const Json& document) {
 
 void check_slot(const sdk::Slot& slot) {
   for (const std::int64_t number : {slot.epoch, slot.seq, slot.rows_deleted}) {
-    if (number >= 0 && number < largest_number) continue;
+    if (believable(number)) continue;
     throw sdk::Error(PK_CORRUPT, "the ledger's row with kind 'slot' and id '" + slot.key + "' holds impossible numbers (epoch " + std::to_string(slot.epoch) + ", seq " +
                                      std::to_string(slot.seq) + ", rows_deleted " + std::to_string(slot.rows_deleted) +
                                      "): restore it, or delete it when no purge of that table runs; nothing was deleted");
@@ -117,26 +116,26 @@ void SlotKeeper::claim() {
   if (!enabled_) return;
   const sdk::Slot old = session_.slot_lock(slot_.key, claim_wait_ms);
   check_slot(old);
-  const Json document = parsed(old.document);
+  const Json document = foreign_record(old.document);
   if (slot_.epoch > 0 && old.epoch == slot_.epoch && old.run_id == options_.run_id) {
     session_.rollback();  // a takeover of ours whose answer was lost: it stands
     slot_ = old;
   } else {
     take_over(old, document);
   }
-  for (const Json& entry : left_behind_) session_.run_write({text_in(entry, "id"), dumped(entry["record"])});
+  for (const Json& entry : left_behind_) session_.run_write({foreign_text(entry, "id"), dumped(entry["record"])});
   write_record(record("running", 0, 0));
   // Written down by now. The run just before us stays in the slot: should it live, it learns there how far it got.
   if (left_behind_.size() > 1) left_behind_.erase(left_behind_.begin() + 1, left_behind_.end());
-  Json own = parsed(slot_.document);
+  Json own = foreign_record(slot_.document);
   own["taken_over"] = left_behind_;
   slot_.document = dumped(own);
 }
 
 void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool unfinished = old.state == "walking" || old.state == "stopped";
-  const bool same = old.policy_hash == hash_ && text_in(document, "identity") == plan_.table.identity && text_in(document, "walk") == plan_.walk.id &&
-                    text_in(document, "archive") == archive_;
+  const bool same = old.policy_hash == hash_ && foreign_text(document, "identity") == plan_.table.identity && foreign_text(document, "walk") == plan_.walk.id &&
+                    foreign_text(document, "archive") == archive_;
   const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
   const bool continued = unfinished && same && plausible && !old.cursor.empty();
   slot_.epoch = old.epoch + 1;
@@ -162,7 +161,7 @@ void SlotKeeper::checkpoint(const std::string& cursor, std::int64_t rows, const 
   pending_.rows_deleted += rows;
   if (!enabled_) return;
   if (tables.size() > 1) {
-    Json document = parsed(pending_.document);
+    Json document = foreign_record(pending_.document);
     Json totals = Json::object();
     for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
     document["totals"] = totals;
@@ -190,7 +189,7 @@ void SlotKeeper::new_pass(std::int64_t now_ns) {
 }
 
 void SlotKeeper::other_walk(const std::string& walk) {
-  Json document = parsed(slot_.document);
+  Json document = foreign_record(slot_.document);
   document["walk"] = walk;
   slot_.document = dumped(document);
   slot_.cursor.clear();
@@ -203,11 +202,11 @@ std::optional<bool> SlotKeeper::settle() {
   std::int64_t seq = now.seq;
   if (now.epoch != slot_.epoch) {
     seq = -1;
-    const Json document = parsed(now.document);
+    const Json document = foreign_record(now.document);
     const auto taken_over = document.find("taken_over");
     if (taken_over == document.end() || !taken_over->is_array()) return std::nullopt;
     for (const Json& entry : *taken_over) {
-      if (entry.is_object() && text_in(entry, "id") == record_id_ && entry.contains("seq") && entry["seq"].is_number_integer()) seq = entry["seq"].get<std::int64_t>();
+      if (entry.is_object() && foreign_text(entry, "id") == record_id_ && entry.contains("seq") && entry["seq"].is_number_integer()) seq = entry["seq"].get<std::int64_t>();
     }
   }
   if (seq == slot_.seq) return false;
@@ -224,7 +223,7 @@ void SlotKeeper::finish(const PolicyReport& report) {
     // Cursor and counts stay as the last commit left them: it may be one that nobody was told of.
     outcome["rows_deleted"] = now.rows_deleted;
     outcome["rows_archived"] = archive_.empty() ? 0 : now.rows_deleted;
-    Json document = parsed(slot_.document);
+    Json document = foreign_record(slot_.document);
     document["record"] = outcome;
     now.document = dumped(document);
     now.state = report.status == "completed" ? "done" : "stopped";

@@ -105,7 +105,10 @@ void Line::open(const sdk::ConnectParams& params) {
     if (code == PK_CONNECTION_LOST || code == PK_INTERNAL || code == PK_PRIVILEGE) code = code == PK_PRIVILEGE ? PK_AUTHENTICATION : PK_CONNECT_FAILED;
     close();
     if (cancel_requested_.exchange(false)) code = PK_CANCELLED;
-    throw make_error(code, e.getErrorCode(), e.getSQLState(), e.what()).context("connecting to " + options_.place);
+    std::string message = e.what();
+    // All that MariaDB's client says when the certificate is a good one and somebody else's.
+    if (message.find("Validation of SSL server certificate failed") != std::string::npos) message += ": the certificate is not for this host's name";
+    throw make_error(code, e.getErrorCode(), e.getSQLState(), message).context("connecting to " + options_.place);
   }
   if (cancel_requested_.exchange(false)) {
     close();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/trusted_path.hpp"
 
 namespace purgekit::mysql {
 namespace {
@@ -105,7 +106,10 @@ void add_timeouts(const sdk::ConnectParams& params, ClientOptions& out) {
   out.map["OPT_WRITE_TIMEOUT"] = std::min(out.read_timeout_s, 60);
 }
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0; }
+// A number: "127.example.org" is a name like any other.
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || (host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos);
+}
 
 void add_place(const sdk::ConnectParams& params, ClientOptions& out) {
   const std::string* socket = params.option("unix_socket");
@@ -136,6 +140,10 @@ void add_account(const sdk::ConnectParams& params, ClientOptions& out) {
     const char* home = std::getenv("HOME");
     if (home == nullptr) return;
     path = std::string(home) + "/.my.cnf";
+  }
+  // Such a file can name a library for the client to load (plugin-dir), so it is held to what code is held to.
+  if (const std::string reason = sdk::distrust(path, sdk::Trust::code); !reason.empty()) {
+    throw Error(PK_INVALID_ARGUMENT, "the option file " + path + " is not read: " + reason);
   }
   out.map["readDefaultFile"] = sql::SQLString(path);
   out.map["readDefaultGroup"] = sql::SQLString(group != nullptr ? *group : "client");

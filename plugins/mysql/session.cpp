@@ -123,8 +123,9 @@ sdk::Server inspect_server(Line& line, const std::string& database) {
   }
   const sdk::Rows cipher = line.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'", {});
   out.loopback = options.loopback;
-  out.tls = options.loopback || (!cipher.empty() && !cipher[0].at(1).text.empty());
-  out.tls_verified = options.loopback || (out.tls && options.tls == Tls::verify_identity);
+  const bool encrypted = !cipher.empty() && !cipher[0].at(1).text.empty();
+  out.tls = options.local_socket || encrypted;
+  out.tls_verified = options.local_socket || (encrypted && options.tls == Tls::verify_identity);
   out.database = options.place + "/" + database;
   out.identity = variable(line, "server_uuid").value_or(now[0].at(1).text + ":" + std::to_string(now[0].at(2).i64) + ":" + now[0].at(3).text) + "/" + database;
   out.warnings = warnings_for(line);

@@ -65,6 +65,10 @@ std::string conninfo(const sdk::ConnectParams& params) {
   for (const sdk::Option& option : params.options) {
     if (std::find(std::begin(allowed), std::end(allowed), option.key) == std::end(allowed)) refuse(option.key);
   }
+  if (const std::string* key = params.option("sslkey"); key != nullptr && key->find(':') != std::string::npos) {
+    // libpq takes what stands before the colon for an OpenSSL engine: a library that it loads, by its path too.
+    throw sdk::Error(PK_INVALID_ARGUMENT, "the PostgreSQL URL option sslkey names a file; one with a colon would name a library to load, which a URL never does");
+  }
   Builder out;
   const auto with_default = [&](std::string_view key, std::string_view fallback) {
     if (params.option(key) == nullptr) out.add(key, fallback);

@@ -10,8 +10,10 @@ using sdk::Row;
 
 namespace {
 
+// An address by its number: "127.example.org" is a name like any other.
 bool is_loopback(const std::string& host) {
-  return host.empty() || host[0] == '/' || host[0] == '@' || host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  const bool is_127 = host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos;
+  return host.empty() || host[0] == '/' || host[0] == '@' || host == "localhost" || host == "::1" || is_127;
 }
 
 }  // namespace

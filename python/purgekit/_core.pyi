@@ -288,6 +288,9 @@ class Session:
 def load_backend(path: str) -> str:
     """Load a plugin from an explicit path and register it; its name. PurgekitError with the reason when refused."""
 
+def distrust(path: str, *, is_code: bool) -> str:
+    """Why strangers could have written ``path``, with the way out; empty when they can't, or nothing is there."""
+
 def register_python_backend(backend: object) -> None:
     """Make a ``purgekit.Backend`` known under its name and schemes."""
 

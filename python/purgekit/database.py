@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from purgekit import _core
-from purgekit.errors import PolicyError, PurgeFailed
+from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed
 from purgekit.limits import Limits
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
@@ -75,18 +75,21 @@ class Database:
         bridge_logs()
         find_backends()
         self._target = target
-        self._connection = _core.Connection(
-            _core.backend_for(target.scheme),
-            scheme=target.scheme,
-            user=target.user,
-            password=find_password(target, password, password_file),
-            host=target.host,
-            port=target.port,
-            database=target.database,
-            options=target.options,
-            connect_timeout_ms=int(connect_timeout_s * 1_000),
-            lock_wait_ms=lock_wait_ms,
-        )
+        try:
+            self._connection = _core.Connection(
+                _core.backend_for(target.scheme),
+                scheme=target.scheme,
+                user=target.user,
+                password=find_password(target, password, password_file),
+                host=target.host,
+                port=target.port,
+                database=target.database,
+                options=target.options,
+                connect_timeout_ms=int(connect_timeout_s * 1_000),
+                lock_wait_ms=lock_wait_ms,
+            )
+        except ConnectionFailed as failure:
+            raise _explained(failure, target) from None
 
     def plan(
         self,
@@ -245,6 +248,12 @@ class Database:
                 rows = f"{'' if entry['exact'] else 'about '}{entry['rows_purgeable']:,}"
                 warnings.append({"code": advice.code, "message": advice.message.format(rows=rows)})
         return warnings
+
+
+def _explained(failure: ConnectionFailed, target: Target) -> ConnectionFailed:
+    from purgekit.certificates import with_reason
+
+    return with_reason(failure, target)
 
 
 def _listed(policies: Policies) -> list[_core.Policy]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from purgekit.redaction import without_passwords
+from purgekit.text import printable
+
 if TYPE_CHECKING:
     from purgekit.report import Report
 
@@ -30,7 +33,8 @@ class PurgekitError(Exception):
         table: str | None = None,
         policy: str | None = None,
     ) -> None:
-        super().__init__(message)
+        # A traceback prints it as it is, and names in it may come from a database.
+        super().__init__(printable(without_passwords(message)))
         self.code = code or self.default_code
         self.retryable = retryable
         self.table = table

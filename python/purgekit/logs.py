@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 
 from purgekit import _core
+from purgekit.redaction import without_passwords
 from purgekit.text import did_you_mean, printable
 
 LEVELS = {
@@ -49,10 +50,17 @@ def _sink(level: str, message: str) -> None:
     _log.log(LEVELS.get(SHORT.get(level, level), logging.INFO), "%s", printable(message))
 
 
+class _TerminalFormatter(logging.Formatter):
+    """Records on a terminal: whatever they hold, it can't steer it. The lines of a traceback stay lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(printable(without_passwords(line)) for line in super().format(record).split("\n"))
+
+
 def log_to_terminal() -> None:
     """For the command line: records go to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("purgekit: %(levelname)s: %(message)s"))
+    handler.setFormatter(_TerminalFormatter("purgekit: %(levelname)s: %(message)s"))
     _log.addHandler(handler)
     _log.propagate = False
     if "PURGEKIT_LOG" not in os.environ:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from purgekit import packs
-from purgekit._core import Policy
+from purgekit._core import Policy, distrust
 from purgekit.errors import PolicyError, PurgekitError
+from purgekit.redaction import redact
 from purgekit.text import did_you_mean, plural, printable
 
 FORMS = "pack, pack/name, file.toml, file.toml#name or file.py:variable"
@@ -54,6 +55,8 @@ def _load(spec: str, values: Mapping[str, str]) -> tuple[list[Policy], set[str]]
         return _from_python(Path(path), variable), set()
     if spec.endswith(".py"):
         raise PolicyError(f"'{printable(spec)}' needs the name of a variable: {printable(spec)}:policies")
+    if "://" in spec:
+        raise PolicyError(f"'{redact(spec)}' is a URL and no policy; the one URL comes first, then policies: {FORMS}")
     if spec.count("/") > 1 or spec.startswith((".", "~")) or Path(spec).suffix or Path(spec).is_file():
         raise PolicyError(f"'{printable(spec)}' is no policy; write {FORMS}")
     return packs.build(spec, values)
@@ -76,6 +79,8 @@ def _from_python(path: Path, variable: str) -> list[Policy]:
     name = printable(path)
     if not path.is_file():
         raise PolicyError(f"cannot read policy file {name}: no such file")
+    if reason := distrust(str(path), is_code=True):
+        raise PolicyError(f"policy file {name} is code and not run: {reason}", code="untrusted_file")
     try:
         # Not "__main__": a script's own run must not start because its policies are looked at.
         scope = runpy.run_path(str(path), run_name="purgekit_policy_file")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from purgekit._core import Dependent, Policy, Predicate
+from purgekit._core import Dependent, Policy, Predicate, distrust
 from purgekit.errors import PolicyError
 from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
 from purgekit.text import printable
 
 if TYPE_CHECKING:
     from purgekit import policyschema as schema
+
+_log = logging.getLogger("purgekit")
 
 tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -23,6 +26,9 @@ def read_policy_file(path: Path) -> list[Policy]:
     """The policies of a TOML file, in its order. PolicyError names the file and the policy at fault."""
     name = printable(path)
     tables = _tables(path)
+    doubt = distrust(str(path), is_code=False)
+    if doubt:
+        _log.warning("policy file %s decides what is deleted, and %s", name, doubt)
     policies: list[Policy] = []
     for number, table in enumerate(tables, 1):
         label = table.get("name") if isinstance(table, dict) else None
@@ -33,6 +39,12 @@ def read_policy_file(path: Path) -> list[Policy]:
             raise PolicyError(
                 f"{name}: policy '{printable(label)}': {error}", code=error.code, table=error.table, policy=label
             ) from None
+        if doubt and '{"sql":' in policy.to_json():
+            raise PolicyError(
+                f"{name}: policy '{printable(label)}' holds raw sql, which is trusted like code, and {doubt}",
+                code="untrusted_file",
+                policy=label,
+            )
         if any(earlier.name == policy.name for earlier in policies):
             raise PolicyError(
                 f"{name}: two policies are named '{printable(policy.name)}'; rename one", policy=policy.name

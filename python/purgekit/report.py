@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from purgekit import _core
+from purgekit.text import printable
 
 Json = dict[str, Any]
 
@@ -63,7 +64,7 @@ class Plan:
     def __repr__(self) -> str:
         names = ", ".join(entry["policy"] for entry in self.policies)
         about = "" if self.exact else "about "
-        return f"<Plan {names}: {about}{self.rows_purgeable:,} rows purgeable>"
+        return f"<Plan {printable(names)}: {about}{self.rows_purgeable:,} rows purgeable>"
 
     def _repr_html_(self) -> str:
         from purgekit.views import plan_html
@@ -138,7 +139,7 @@ class Report:
 
     def __repr__(self) -> str:
         why = f" ({self.stop_reason})" if self.stop_reason else ""
-        return f"<Report {self.run_id}: {self.status}{why}, {self.rows_deleted:,} rows deleted>"
+        return f"<Report {printable(self.run_id)}: {self.status}{printable(why)}, {self.rows_deleted:,} rows deleted>"
 
     def _repr_html_(self) -> str:
         from purgekit.views import report_html

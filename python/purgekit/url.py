@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from purgekit.errors import ConnectionFailed
+from purgekit.redaction import redact
 from purgekit.text import printable
 
 FORM = "scheme://user@host:port/database?option=value"
@@ -22,7 +23,6 @@ URL = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 PASSWORD_OPTIONS = ("password", "passwd", "pwd")
-SECRET_OPTION = re.compile(r"((?:^|[?&;])[^=&;]*(?:passw|pwd|secret|token|odbc_connect)[^=&;]*=)[^&]*", re.IGNORECASE)
 
 _log = logging.getLogger("purgekit")
 
@@ -58,6 +58,12 @@ def parse_url(text: str) -> Target:
         raise ConnectionFailed(f"cannot read the URL '{redact(text)}'; write it as {FORM}", code="url")
     part = found.groupdict(default="")
     scheme = part["scheme"].lower()
+    if part["user"] and "@" in part["database"]:
+        # Which "@" ends the password? A wrong guess would take part of it for the host, and errors name hosts.
+        raise ConnectionFailed(
+            f"'{redact(text)}' holds an '@' behind the host; write %40 for one in a password or a database name",
+            code="url",
+        )
     options = dict(parse_qsl(part["query"], keep_blank_values=True))
     password = _text(part["password"], text)
     for key in [key for key in options if key.lower() in PASSWORD_OPTIONS]:
@@ -75,17 +81,6 @@ def parse_url(text: str) -> Target:
     if scheme == "sqlite":
         _check_sqlite(target)
     return target
-
-
-def redact(url: str) -> str:
-    """``url`` for people: whatever could be a password is ``***``, also in a URL that can't be read."""
-    head, mark, rest = url.partition("://")
-    if not mark:
-        return printable(SECRET_OPTION.sub(r"\1***", url))
-    user_part, at, place = rest.rpartition("@")
-    if at and ":" in user_part:
-        rest = f"{user_part.partition(':')[0]}:***@{place}"
-    return printable(f"{head}://" + SECRET_OPTION.sub(r"\1***", rest))
 
 
 def find_password(target: Target, password: str | None, password_file: str | os.PathLike[str] | None) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import purgekit as pk
-from purgekit.url import Target, find_password, parse_url, redact
+from purgekit.redaction import redact
+from purgekit.url import Target, find_password, parse_url
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,17 @@ struct BackendInfo {
   std::string status;  ///< "ok", or the reason it was refused
 };
 
+/// Who says that a plugin may be loaded. What was installed together with the engine is trusted as the engine is.
+enum class Origin { own, operators };
+
 /// Load a library and register its backend; the name. Loading the same file again does nothing.
-/// \throws sdk::Error with the reason: not a shared library, no entry symbol, other ABI, failed init, missing verbs.
-std::string load_backend(const std::string& path);
+/// \throws sdk::Error with the reason: not a shared library, no entry symbol, other ABI, failed init, missing verbs, or a
+/// file that strangers could have written (trusted_path.hpp).
+std::string load_backend(const std::string& path, Origin origin = Origin::operators);
 
 /// Load every purgekit_backend_*.so in a folder. One that is refused is remembered with its reason. A name that is already
-/// registered is left alone: what was found first wins.
-void find_backends(const std::string& directory);
+/// registered is left alone: what was found first wins. A folder that strangers may write to is not searched.
+void find_backends(const std::string& directory, Origin origin = Origin::operators);
 
 /// Register a backend that lives in this process (a Python class); the registry keeps it for ever.
 void register_backend(std::unique_ptr<sdk::Backend> backend, const std::string& name, const std::string& version, const std::string& schemes);

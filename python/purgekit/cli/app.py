@@ -12,6 +12,7 @@ import typer
 from purgekit.cli import backends, demo, history, packs, plan, run_command
 from purgekit.cli.output import print_error
 from purgekit.errors import PurgeFailed, PurgekitError
+from purgekit.redaction import redact
 from purgekit.text import printable
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        return _unforeseen(error, want_json)
+        return _unforeseen(error, want_json, arguments)
     if not arguments:
         return REFUSED
     if code == KEYBOARD_INTERRUPT:
@@ -81,10 +82,13 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _unforeseen(error: Exception, want_json: bool) -> int:
+def _unforeseen(error: Exception, want_json: bool, arguments: Sequence[str]) -> int:
     # typer keeps its exception classes for usage errors to itself; all of them can format their message.
     if hasattr(error, "format_message"):
         message = error.format_message().rstrip(".?")
+        for argument in arguments:  # quoted whole, blanks in a password included
+            if "://" in argument:
+                message = message.replace(argument, redact(argument))
         print_error(f"{message}; see purgekit --help", "usage", REFUSED, want_json)
         return REFUSED
     logging.getLogger("purgekit").debug("unforeseen error", exc_info=error)

@@ -70,10 +70,11 @@ Ledger = Annotated[
 def parse_params(params: Sequence[str] | None) -> dict[str, str]:
     """``["key=value", …]`` as a dict."""
     values: dict[str, str] = {}
-    for text in params or ():
+    for number, text in enumerate(params or (), 1):
         key, mark, value = text.partition("=")
         if not mark or not key.strip():
-            raise PolicyError(f"--param {printable(text)} must be KEY=VALUE, such as lifetime=30d")
+            # Not quoted: without a key it may be anything, a password put in the wrong place too.
+            raise PolicyError(f"--param number {number} must be KEY=VALUE, such as lifetime=30d")
         if key.strip() in values:
             raise PolicyError(f"--param {printable(key.strip())} is given twice")
         values[key.strip()] = value.strip()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from purgekit.redaction import without_passwords
 from purgekit.text import printable
 
 WIDTH_WITHOUT_TERMINAL = 120
@@ -26,13 +27,14 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on standard output; escapes keep it free of control characters."""
-    print(json.dumps(document, indent=2))
+    print(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))  # the one control character that JSON lets through
 
 
 def print_error(
     message: str, code: str, exit_code: int, as_json: bool, *, table: str | None = None, policy: str | None = None
 ) -> None:
     """One line on standard error, and with ``--json`` an error object on standard output."""
+    message = without_passwords(message)
     if as_json:
         print_json(
             {
