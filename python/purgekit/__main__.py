@@ -9,6 +9,6 @@ with contextlib.suppress(OSError):  # a directory that was removed holds nothing
     if sys.path[:1] in ([""], [str(Path.cwd())]):
         del sys.path[0]
 
-from purgekit.cli import main  # noqa: E402
+from purgekit.cli import main
 
 main()

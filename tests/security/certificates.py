@@ -78,7 +78,8 @@ def self_signed(folder: Path, label: str, *, name: str, hosts: str) -> Pair:
 def _self_signed(certificate: Path, key: Path, name: str, *extensions: str) -> None:
     _openssl(
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", f"/CN={name}"),
-        *("-keyout", key, "-out", certificate, *extensions),
+        *("-keyout", key, "-out", certificate),
+        *extensions,
     )
 
 

@@ -19,8 +19,8 @@ __attribute__((constructor)) static void loaded(void) { open("%s", O_CREAT, 0600
 FORBIDDEN = {
     "sqlite": "load_extension enable_load_extension vfs mode cache immutable key",
     "postgresql": "service servicefile options requirepeer replication client_encoding",
-    "mysql": "plugin_dir pluginDir defaultAuth default_auth init_command preInit postInit OPT_LOCAL_INFILE local_infile "
-    "allowMultiStatements CLIENT_MULTI_STATEMENTS rsaKey server_pub_key",
+    "mysql": "plugin_dir pluginDir defaultAuth default_auth init_command preInit postInit OPT_LOCAL_INFILE "
+    "local_infile allowMultiStatements CLIENT_MULTI_STATEMENTS rsaKey server_pub_key",
 }
 
 
