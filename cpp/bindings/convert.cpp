@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <thread>
@@ -28,18 +29,40 @@ Value from_int(py::handle object) {
     if (PyErr_Occurred() == nullptr) return Value::unsigned_integer(large);
     PyErr_Clear();
   }
+  // Python refuses to write out a number of thousands of digits.
+  if (object.attr("bit_length")().cast<std::size_t>() > 256) bad_policy("a whole number of more than 256 bits can't be compared with a column");
   return Value::decimal(py::str(object));
+}
+
+Value from_decimal(py::handle object) {
+  // Written out only where that is short: 1E+999999 would be a million digits.
+  const bool is_short = object.attr("is_finite")().cast<bool>() && std::abs(object.attr("adjusted")().cast<long long>()) < 100;
+  if (!is_short) bad_policy("the decimal " + std::string(py::str(object)) + " can't be compared with a column: a number of at most 80 digits can");
+  return Value::decimal(py::module_::import("builtins").attr("format")(object, "f").cast<std::string>());
+}
+
+[[noreturn]] void bad_year(py::handle time) { bad_policy("the time " + std::string(py::str(time)) + " lies outside the years 1678 to 2261"); }
+
+// Days that any time of day can be added to.
+std::int64_t days_of(py::handle date) {
+  const std::int64_t days = sdk::days_from_civil(date.attr("year").cast<int>(), date.attr("month").cast<unsigned>(), date.attr("day").cast<unsigned>());
+  if (days <= sdk::first_calendar_ns / sdk::ns_per_day || days >= sdk::last_calendar_ns / sdk::ns_per_day) bad_year(date);
+  return days;
 }
 
 Value from_datetime(py::handle object) {
   const bool aware = !object.attr("utcoffset")().is_none();
   py::object moment = py::reinterpret_borrow<py::object>(object);
-  if (aware) moment = object.attr("astimezone")(py::module_::import("datetime").attr("timezone").attr("utc"));
-  const auto days = sdk::days_from_civil(moment.attr("year").cast<int>(), moment.attr("month").cast<unsigned>(), moment.attr("day").cast<unsigned>());
-  const std::int64_t seconds = days * 86'400 + moment.attr("hour").cast<int>() * 3'600 + moment.attr("minute").cast<int>() * 60 + moment.attr("second").cast<int>();
-  std::int64_t ns = 0;
-  if (__builtin_mul_overflow(seconds, sdk::ns_per_s, &ns)) bad_policy("the time " + std::string(py::str(object)) + " lies outside the years 1678 to 2261");
-  ns += moment.attr("microsecond").cast<std::int64_t>() * 1'000;
+  if (aware) {
+    try {
+      moment = object.attr("astimezone")(py::module_::import("datetime").attr("timezone").attr("utc"));
+    } catch (const py::error_already_set& e) {
+      if (!e.matches(PyExc_OverflowError)) throw;
+      bad_year(object);
+    }
+  }
+  const std::int64_t seconds = days_of(moment) * 86'400 + moment.attr("hour").cast<int>() * 3'600 + moment.attr("minute").cast<int>() * 60 + moment.attr("second").cast<int>();
+  const std::int64_t ns = seconds * sdk::ns_per_s + moment.attr("microsecond").cast<std::int64_t>() * 1'000;
   return aware ? Value::instant(ns) : Value::wall(ns);
 }
 
@@ -54,12 +77,9 @@ Value to_value(py::handle object) {
   if (PyBytes_Check(object.ptr()) || PyByteArray_Check(object.ptr()) || PyMemoryView_Check(object.ptr())) {
     return Value::bytes(std::string(py::bytes(py::reinterpret_borrow<py::object>(object))));
   }
-  if (is_instance(object, "decimal", "Decimal")) return Value::decimal(py::module_::import("builtins").attr("format")(object, "f").cast<std::string>());
+  if (is_instance(object, "decimal", "Decimal")) return from_decimal(object);
   if (is_instance(object, "datetime", "datetime")) return from_datetime(object);
-  if (is_instance(object, "datetime", "date")) {
-    const auto days = sdk::days_from_civil(object.attr("year").cast<int>(), object.attr("month").cast<unsigned>(), object.attr("day").cast<unsigned>());
-    return Value::wall(days * sdk::ns_per_day);
-  }
+  if (is_instance(object, "datetime", "date")) return Value::wall(days_of(object) * sdk::ns_per_day);
   bad_policy("a value of type " + std::string(py::str(py::type::of(object).attr("__name__"))) + " can't be compared with a column: give a number, text, bytes, Decimal, datetime or date");
 }
 

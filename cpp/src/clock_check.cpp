@@ -25,7 +25,7 @@ std::optional<std::int64_t> as_instant(const Value& v, const TimeUse& use, const
     case PK_VALUE_INSTANT: return v.i64;
     case PK_VALUE_WALL: {
       const auto zone = input.zones.find(use.timezone);
-      if (zone == input.zones.end()) return v.i64;
+      if (zone == input.zones.end() || !sdk::is_in_calendar(v.i64)) return v.i64;
       return v.i64 - wall_steps(zone->second, v.i64).back().offset_ns;
     }
     case PK_VALUE_INT: number = static_cast<double>(v.i64); break;

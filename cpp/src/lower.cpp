@@ -9,6 +9,7 @@
 #include "json.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/policy.hpp"
+#include "purgekit/sdk/time_text.hpp"
 
 namespace purgekit {
 namespace {
@@ -83,13 +84,15 @@ pk_storage storage_of(const rule::Time& time, const Column& column, const std::s
   bad_policy(name + " is " + column.type_name + " and can't be read as a time");
 }
 
-std::int64_t minus(std::int64_t a, std::int64_t b, const std::string& column) {
+}  // namespace
+
+std::int64_t cutoff_before(std::int64_t instant_ns, std::int64_t span_ns, const std::string& column) {
   std::int64_t out = 0;
-  if (__builtin_sub_overflow(a, b, &out)) bad_policy("the cutoff for " + column + " lies before the year 1678: the lifetime or grace is absurd");
+  if (__builtin_sub_overflow(instant_ns, span_ns, &out) || !sdk::is_in_calendar(out)) {
+    bad_policy("the cutoff for " + printable(column) + " lies outside the years 1678 to 2261: the lifetime, the grace or now is absurd");
+  }
   return out;
 }
-
-}  // namespace
 
 const Column& resolve_column(const Table& table, const std::string& name) {
   if (const Column* exact = table.find(name)) return *exact;
@@ -258,8 +261,8 @@ class Lowering {
     t.node.storage = storage_of(r, column, in.table.name);
     t.node.unit_ns = unit_ns(r.unit);
     if (r.purge_null) t.node.flags |= PK_PURGE_NULL;
-    std::int64_t cutoff = minus(in.now_ns, r.grace_ns.value_or(in.grace_ns), column.name);
-    if (created != nullptr && created->lifetime_ns) cutoff = minus(cutoff, *created->lifetime_ns, column.name);
+    std::int64_t cutoff = cutoff_before(in.now_ns, r.grace_ns.value_or(in.grace_ns), column.name);
+    if (created != nullptr && created->lifetime_ns) cutoff = cutoff_before(cutoff, *created->lifetime_ns, column.name);
     t.node.cutoff_ns = cutoff;
     t.node.wall_cutoff_ns = cutoff;
     const Zone* zone = zone_of(r, in);
@@ -409,8 +412,8 @@ std::vector<TimeUse> time_uses(const Predicate& predicate, const LowerInput& inp
   std::vector<TimeUse> out;
   const auto add = [&](const rule::Time& time, const rule::Created* created) {
     const Column& column = resolve_column(input.table, time.column);
-    std::int64_t cutoff = minus(input.now_ns, time.grace_ns.value_or(input.grace_ns), column.name);
-    if (created != nullptr && created->lifetime_ns) cutoff = minus(cutoff, *created->lifetime_ns, column.name);
+    std::int64_t cutoff = cutoff_before(input.now_ns, time.grace_ns.value_or(input.grace_ns), column.name);
+    if (created != nullptr && created->lifetime_ns) cutoff = cutoff_before(cutoff, *created->lifetime_ns, column.name);
     out.push_back({column.name, storage_of(time, column, input.table.name), unit_ns(time.unit), cutoff, created != nullptr,
                    created != nullptr && !created->lifetime_column.empty(), time.timezone});
   };

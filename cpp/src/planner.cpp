@@ -137,7 +137,7 @@ void warn_about_server(const sdk::Server& server, PolicyPlan& plan) {
 
 std::int64_t common_cutoff(const std::vector<TimeUse>& uses, const Policy& policy, std::int64_t now_ns) {
   const bool same = !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const TimeUse& u) { return u.cutoff_ns == uses[0].cutoff_ns; });
-  return same ? uses[0].cutoff_ns : now_ns - policy.grace_ns;
+  return same ? uses[0].cutoff_ns : cutoff_before(now_ns, policy.grace_ns, policy.table);
 }
 
 sdk::Walk best_walk(const std::vector<sdk::Walk>& walks, const Table& table) {
@@ -149,7 +149,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   policy.check();
   PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
   plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
-  plan.cutoff_ns = plan.now_ns - policy.grace_ns;
+  plan.cutoff_ns = cutoff_before(plan.now_ns, policy.grace_ns, policy.table);
   const Table* table = policy.optional ? catalogue.find(policy.table) : &catalogue.table(policy.table);
   if (table == nullptr) {
     plan.skipped = true;

@@ -1,6 +1,7 @@
 #include "purgekit/predicate.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "purgekit/error.hpp"
 
@@ -8,8 +9,17 @@ namespace purgekit {
 namespace {
 
 template <class Rule>
-std::shared_ptr<const Predicate::Node> make(Rule rule) {
-  return std::make_shared<const Predicate::Node>(Predicate::Node{std::move(rule)});
+std::shared_ptr<const Predicate::Node> make(Rule rule, int levels = 0) {
+  if (levels > Predicate::most_levels) {
+    bad_policy("rules are nested deeper than " + std::to_string(Predicate::most_levels) + " levels of all, any and referenced_by; write them flatter, or as two policies");
+  }
+  return std::make_shared<const Predicate::Node>(Predicate::Node{std::move(rule), levels});
+}
+
+int levels_above(const std::vector<Predicate>& children) {
+  int most = 0;
+  for (const Predicate& child : children) most = std::max(most, child.node().levels);
+  return most + 1;
 }
 
 void need_column(const std::string& column, const char* where) {
@@ -24,9 +34,24 @@ void check_time(const rule::Time& time, const char* where) {
   }
 }
 
+// "-12.5": a sign, digits, a point among or before them.
+bool is_decimal(std::string_view text) {
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  const std::size_t point = text.find('.');
+  const bool has_point = point != std::string_view::npos;
+  const std::string digits = std::string(text.substr(0, point)) + std::string(has_point ? text.substr(point + 1) : "");
+  return !digits.empty() && text.size() <= 80 && digits.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// What every database can be given, and JSON can hold.
+void check_number(const Value& value, const std::string& where) {
+  if (value.kind == PK_VALUE_REAL && !std::isfinite(value.f64)) bad_policy(where + ": NaN and infinity can't be compared with; leave the rule out, or use a finite number");
+  if (value.kind == PK_VALUE_DECIMAL && !is_decimal(value.text)) bad_policy(where + ": a decimal is a number of at most 80 digits, such as -12.5");
+}
+
 void check_value(const Value& value, const std::string& column) {
   if (value.kind == PK_VALUE_NULL) bad_policy("a comparison of " + column + " with NULL is never true: write null = true");
-  if (value.kind == PK_VALUE_REAL && !(value.f64 == value.f64)) bad_policy("a comparison of " + column + " with NaN is never true");
+  check_number(value, "a comparison of " + column);
 }
 
 // Children of the same connective are drawn up, so that (a & b) & c equals all = [a, b, c].
@@ -156,7 +181,8 @@ Predicate Predicate::referenced_by(rule::ReferencedBy rule) {
   });
   const bool has_equal = std::any_of(rule.on.begin(), rule.on.end(), [](const rule::Join& j) { return j.op == PK_EQ; });
   if (!has_equal) bad_policy("not_referenced_by " + rule.table + " needs at least one pair of equal columns");
-  return Predicate(make(std::move(rule)));
+  const int levels = rule.where ? rule.where->node().levels + 1 : 1;
+  return Predicate(make(std::move(rule), levels));
 }
 
 Predicate Predicate::keep_latest(rule::KeepLatest rule) {
@@ -168,6 +194,7 @@ Predicate Predicate::keep_latest(rule::KeepLatest rule) {
 Predicate Predicate::sql(rule::RawSql rule) {
   if (rule.text.find_first_not_of(" \t\r\n") == std::string::npos) bad_policy("the sql rule is empty");
   if (rule.text.find('\0') != std::string::npos) bad_policy("the sql rule holds a NUL character");
+  for (const auto& [name, value] : rule.parameters) check_number(value, "parameter " + name + " of the sql rule");
   std::sort(rule.parameters.begin(), rule.parameters.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return Predicate(make(std::move(rule)));
 }
@@ -175,18 +202,22 @@ Predicate Predicate::sql(rule::RawSql rule) {
 Predicate Predicate::all_of(const std::vector<Predicate>& children) {
   if (children.empty()) bad_policy("all = [] holds no rule; a policy without a rule would take every row");
   std::vector<Predicate> flat = flattened<rule::All>(children);
-  return flat.size() == 1 ? flat[0] : Predicate(make(rule::All{std::move(flat)}));
+  if (flat.size() == 1) return flat[0];
+  const int levels = levels_above(flat);
+  return Predicate(make(rule::All{std::move(flat)}, levels));
 }
 
 Predicate Predicate::any_of(const std::vector<Predicate>& children) {
   if (children.empty()) bad_policy("any = [] holds no rule");
   std::vector<Predicate> flat = flattened<rule::Any>(children);
-  return flat.size() == 1 ? flat[0] : Predicate(make(rule::Any{std::move(flat)}));
+  if (flat.size() == 1) return flat[0];
+  const int levels = levels_above(flat);
+  return Predicate(make(rule::Any{std::move(flat)}, levels));
 }
 
 Predicate Predicate::negation(const Predicate& child) {
   if (const auto* inner = std::get_if<rule::Not>(&child.node().rule)) return inner->child[0];
-  return Predicate(make(rule::Not{{child}}));
+  return Predicate(make(rule::Not{{child}}, child.node().levels));
 }
 
 void collect_zones(const Predicate& predicate, std::vector<std::string>& zones) {

@@ -2,9 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "archive.hpp"
 #include "json.hpp"

@@ -93,6 +93,7 @@ std::vector<sdk::Value> Session::sample_column(const pk_purge& purge, const std:
   pk_samples out{};
   call(backend_.sample_column, &purge, to_text(column), &out);
   std::vector<sdk::Value> values;
+  sdk::checked(out.values, out.count);
   for (std::size_t i = 0; i < out.count; ++i) values.push_back(sdk::Value::from_c(out.values[i]));
   return values;
 }
@@ -101,6 +102,7 @@ std::vector<sdk::Walk> Session::propose(const pk_purge& purge, std::int64_t rows
   pk_walks out{};
   call(backend_.propose, &purge, rows_total, rows_matching, &out);
   std::vector<sdk::Walk> walks;
+  sdk::checked(out.walks, out.count);
   for (std::size_t i = 0; i < out.count; ++i) walks.push_back(sdk::from_c(out.walks[i]));
   return walks;
 }
@@ -143,6 +145,7 @@ std::vector<sdk::RunRecord> Session::run_list() {
   pk_runs out{};
   call(backend_.run_list, &out);
   std::vector<sdk::RunRecord> runs;
+  sdk::checked(out.runs, out.count);
   for (std::size_t i = 0; i < out.count; ++i) runs.push_back({sdk::to_string(out.runs[i].id), sdk::to_string(out.runs[i].document)});
   return runs;
 }
@@ -180,6 +183,7 @@ std::vector<sdk::ArchiveInfo> Session::archive_find(const pk_purge& purge) {
   pk_archive_infos out{};
   call(backend_.archive_find, &purge, &out);
   std::vector<sdk::ArchiveInfo> archives;
+  sdk::checked(out.items, out.count);
   for (std::size_t i = 0; i < out.count; ++i) archives.push_back(sdk::from_c(out.items[i]));
   return archives;
 }

@@ -55,6 +55,13 @@ void add_place(Sql& out, const WalkPath& path) {
   }
 }
 
+// The cursor of a scan only counts.
+std::int64_t rows_before(const std::string& cursor) {
+  const Row row = sdk::decode_row(cursor);
+  constexpr std::int64_t most = std::int64_t{1} << 53;
+  return row.size() == 1 && row[0].kind == PK_VALUE_INT && row[0].i64 >= 0 && row[0].i64 < most ? row[0].i64 : 0;
+}
+
 std::size_t slots_of_range(const WalkPath& path, bool has_lower) { return path.columns.size() * (has_lower ? 2 : 1); }
 
 Sql probe_statement(const DeleteShape& shape, const WalkPath& path, bool has_lower) {
@@ -171,12 +178,12 @@ sdk::Deleted Walk::next_single(const sdk::Range& range, const Place& place, cons
 
 sdk::Deleted Walk::scan(const sdk::Range& range, const Remove& remove) {
   const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
-  const Row before = sdk::decode_row(range.cursor);
+  const std::int64_t before = rows_before(range.cursor);
   sdk::Deleted out;
   out.rows_deleted = remove(deletes_[0], {Value::integer(wanted)});
   out.rows_visited = out.rows_deleted;
   out.done = out.rows_deleted < wanted;
-  out.cursor = sdk::encode_row({Value::integer((before.empty() ? 0 : before[0].i64) + out.rows_deleted)});
+  out.cursor = sdk::encode_row({Value::integer(before + out.rows_deleted)});
   return out;
 }
 

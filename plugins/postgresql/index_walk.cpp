@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "place.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "walk.hpp"
 
@@ -13,37 +14,9 @@ namespace {
 using sdk::Deleted;
 using sdk::Error;
 using sdk::Range;
-using sdk::Row;
 using sdk::Rows;
 using sdk::Sql;
 using sdk::Value;
-
-/// An entry of the index; equal column values are told apart by the row's address.
-struct Entry {
-  std::string column;
-  std::string ctid;
-};
-
-struct Place {
-  std::int64_t leaf = 0;
-  std::string last;            // largest column value of this leaf to go to, as it was when the walk entered it
-  std::optional<Entry> after;  // last entry visited
-
-  std::string text() const {
-    Row row{Value::integer(leaf), Value::string(last)};
-    if (after) row.insert(row.end(), {Value::string(after->column), Value::string(after->ctid)});
-    return "idx:" + sdk::encode_row(row);
-  }
-};
-
-std::optional<Place> parse_place(std::string_view text) {
-  if (text.substr(0, 4) != "idx:") return std::nullopt;
-  const Row row = sdk::decode_row(text.substr(4));
-  if (row.size() != 2 && row.size() != 4) sdk::detail::bad_cursor();
-  Place place{row[0].i64, row[1].text, std::nullopt};
-  if (row.size() == 4) place.after = Entry{row[2].text, row[3].text};
-  return place;
-}
 
 class IndexWalk final : public LeafWalk {
  public:
@@ -58,9 +31,9 @@ class IndexWalk final : public LeafWalk {
   }
 
   Deleted next(const Range& range) override {
-    std::optional<Place> known = parse_place(range.cursor);
+    std::optional<IndexPlace> known = IndexPlace::parse(range.cursor);
     if (!known) read_again();
-    Place place = known.value_or(Place{});
+    IndexPlace place = known.value_or(IndexPlace{});
     for (;;) {
       const Leaf* leaf = leaf_from(place.leaf);
       if (leaf == nullptr) return end_of_pass(place.text());
@@ -81,7 +54,7 @@ class IndexWalk final : public LeafWalk {
   }
 
  private:
-  Deleted chunk(const Leaf& leaf, Place place, std::int64_t max_rows) {
+  Deleted chunk(const Leaf& leaf, IndexPlace place, std::int64_t max_rows) {
     for (std::int64_t rows = max_rows;; rows = std::max<std::int64_t>(rows / 2, 1)) {
       const Rows found = session_.fetch(probe(place, leaf, rows));
       std::optional<Entry> until;
@@ -112,7 +85,7 @@ class IndexWalk final : public LeafWalk {
   }
 
   // The entry that ends a chunk of so many rows, or no row when the range ends before.
-  Sql probe(const Place& place, const Leaf& leaf, std::int64_t rows) const {
+  Sql probe(const IndexPlace& place, const Leaf& leaf, std::int64_t rows) const {
     Sql sql(dialect_);
     // Named, because ORDER BY would take result columns of the same names for the row's own.
     sql << "SELECT " << column_ << "::text AS value, ctid::text AS address FROM " << remover_.target(leaf) << " WHERE ";

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "place.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "walk.hpp"
 
@@ -21,37 +22,6 @@ using sdk::Value;
 
 constexpr int tid_range_scan_since = 140000;
 constexpr int sampled_pages = 16;
-
-/// A row address: in SQL it is written '(page,line)'.
-struct Address {
-  std::int64_t page = 0;
-  std::int64_t line = 0;
-  std::string text() const { return "(" + std::to_string(page) + "," + std::to_string(line) + ")"; }
-};
-
-struct Place {
-  std::int64_t leaf = 0;
-  Address at;
-  std::int64_t end_page = 0;  // of this leaf, as it was when the walk entered it
-
-  std::string text() const {
-    return "tid:" + std::to_string(leaf) + ":" + std::to_string(at.page) + ":" + std::to_string(at.line) + ":" + std::to_string(end_page);
-  }
-};
-
-std::optional<Place> parse_place(std::string_view text) {
-  if (text.substr(0, 4) != "tid:") return std::nullopt;
-  text.remove_prefix(4);
-  std::int64_t parts[4] = {};
-  for (std::int64_t& part : parts) {
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), part);
-    if (problem != std::errc() || part < 0) return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (!text.empty() && text.front() == ':') text.remove_prefix(1);
-  }
-  if (!text.empty()) return std::nullopt;
-  return Place{parts[0], {parts[1], parts[2]}, parts[3]};
-}
 
 // Line of "(page,line)".
 std::int64_t line_of(std::string_view tid) {
@@ -81,9 +51,9 @@ class TidWalk final : public LeafWalk {
   }
 
   Deleted next(const Range& range) override {
-    const std::optional<Place> known = parse_place(range.cursor);
+    const std::optional<TidPlace> known = TidPlace::parse(range.cursor);
     if (!known) read_again();
-    Place place = known.value_or(Place{});
+    TidPlace place = known.value_or(TidPlace{});
     for (int empty_pages = 0;;) {
       const Leaf* leaf = leaf_from(place.leaf);
       if (leaf == nullptr) return end_of_pass(place.text());
@@ -110,7 +80,7 @@ class TidWalk final : public LeafWalk {
   }
 
  private:
-  Deleted chunk(const Leaf& leaf, Place& place, std::int64_t max_rows) {
+  Deleted chunk(const Leaf& leaf, TidPlace& place, std::int64_t max_rows) {
     if (rows_per_page_ <= 0) rows_per_page_ = density(leaf, place.end_page);
     // One row at a time is how the engine steps over a row: then the number of rows must not be a guess.
     while (place.at.line == 0 && max_rows > 1) {
@@ -131,7 +101,7 @@ class TidWalk final : public LeafWalk {
   }
 
   // A part of one page. Which rows it visits does not depend on the predicate, so that the engine can step over a row.
-  Deleted lines(const Leaf& leaf, Place& place, std::int64_t max_rows) {
+  Deleted lines(const Leaf& leaf, TidPlace& place, std::int64_t max_rows) {
     const Address page_end{place.at.page + 1, 0};
     Sql probe(dialect_);
     // Named, because ORDER BY would take a result column of the same name for the row's own.

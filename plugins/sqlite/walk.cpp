@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 #include <limits>
 
 #include "connection.hpp"
@@ -15,9 +16,11 @@ using sdk::Value;
 
 constexpr const char* index_prefix = "index:";
 
-Row read_cursor(const Range& range, std::size_t members) {
+// `numbers` are the positions of row ids.
+Row read_cursor(const Range& range, std::size_t members, std::initializer_list<std::size_t> numbers) {
   Row row = sdk::decode_row(range.cursor);
-  if (row.size() != members) throw Error(PK_CORRUPT, "the cursor in the ledger belongs to another way through the table; start this purge afresh");
+  const bool fits = row.size() == members && std::all_of(numbers.begin(), numbers.end(), [&](std::size_t at) { return row[at].kind == PK_VALUE_INT; });
+  if (!fits) throw Error(PK_CORRUPT, "the cursor in the ledger belongs to another way through the table; start this purge afresh");
   return row;
 }
 
@@ -152,7 +155,7 @@ Deleted SqliteConnection::delete_by_rowid(const Range& range) {
     pass = *limits;
     next = pass.low;
   } else {
-    const Row cursor = read_cursor(range, 3);
+    const Row cursor = read_cursor(range, 3, {0, 1, 2});
     next = cursor[0].i64;
     pass = {cursor[1].i64, cursor[2].i64};
   }
@@ -217,7 +220,7 @@ Deleted SqliteConnection::delete_by_index(const Range& range) {
     first = from.at(0);
     end = high[0];
   } else {
-    const Row cursor = read_cursor(range, 5);
+    const Row cursor = read_cursor(range, 5, {1, 4});
     from = {cursor[0], cursor[1]};
     first = cursor[2];
     end = {cursor[3], cursor[4]};

@@ -24,7 +24,7 @@ enum class ErrorKind {
 class EngineError : public std::exception {
  public:
   EngineError(ErrorKind kind, std::string code, std::string message)
-      : kind_(kind), code_(std::move(code)), message_(std::move(message)) {}
+      : kind_(kind), code_(std::move(code)), message_(sdk::one_line(std::move(message))) {}
   /// From a backend's error; the kind follows from the code.
   explicit EngineError(const sdk::Error& error);
 

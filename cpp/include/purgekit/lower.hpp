@@ -68,6 +68,9 @@ LoweredPredicate lower_guarded(const Predicate& predicate, const LowerInput& inp
 /// `predicate` and "a row of this child refers to it": what one foreign key holds back.
 LoweredPredicate lower_held(const Predicate& predicate, const LowerInput& input, const sdk::Reference& reference);
 
+/// `instant_ns` less a grace or lifetime. \throws EngineError (policy) naming `column` when that lies outside the years 1678 to 2261.
+std::int64_t cutoff_before(std::int64_t instant_ns, std::int64_t span_ns, const std::string& column);
+
 /// Every row.
 LoweredPredicate lower_all_rows();
 /// No row: to move a walk on without deleting.

@@ -115,6 +115,9 @@ class Predicate {
  public:
   struct Node;
 
+  /// Levels of all, any and referenced_by within each other: what the smallest parser among the databases, SQLite's, takes.
+  static constexpr int most_levels = 10;
+
   static Predicate compare(std::string column, pk_op op, Value value);
   static Predicate in(std::string column, std::vector<Value> values);
   static Predicate is_null(std::string column);
@@ -167,6 +170,7 @@ struct Predicate::Node {
   std::variant<rule::Compare, rule::In, rule::IsNull, rule::Expired, rule::Created, rule::ReferencedBy, rule::KeepLatest, rule::RawSql, rule::All,
                rule::Any, rule::Not>
       rule;
+  int levels = 0;
 };
 
 /// "=", "<>", "<", "<=", ">", ">=" (also "!=", "=="). \throws EngineError (policy)

@@ -43,6 +43,15 @@ inline const char* code_name(pk_code code) noexcept {
   return "internal";
 }
 
+/// Control characters as blanks: names and reasons come from policies, databases and servers.
+inline std::string one_line(std::string text) {
+  for (char& c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u < 0x20 || u == 0x7f) c = ' ';
+  }
+  return text;
+}
+
 /// The same chunk may be tried again after a rollback, on the same connection.
 inline bool is_retryable(pk_code code) noexcept {
   return code == PK_LOCK_TIMEOUT || code == PK_DEADLOCK || code == PK_SERIALIZATION || code == PK_STATEMENT_TIMEOUT ||
@@ -57,7 +66,7 @@ inline bool is_connection_lost(pk_code code) noexcept {
 /// What a verb throws. The message is one line for people, without values and secrets.
 class Error : public std::exception {
  public:
-  Error(pk_code code, std::string message) : code_(code), message_(std::move(message)) {}
+  Error(pk_code code, std::string message) : code_(code), message_(one_line(std::move(message))) {}
 
   Error& sqlstate(std::string_view state) { sqlstate_ = state; return *this; }
   Error& vendor_code(int number) { vendor_code_ = number; return *this; }
@@ -93,13 +102,17 @@ class Error : public std::exception {
 
   static Error from_c(int32_t code, const pk_error& error) {
     const bool known = code > PK_OK && code <= PK_INTERNAL;
-    Error result(known ? static_cast<pk_code>(code) : PK_INTERNAL,
-                 error.message[0] != '\0' ? error.message : "the backend gave no reason");
-    result.sqlstate(error.sqlstate).vendor_code(error.vendor_code).constraint(error.constraint);
+    const std::string message = bounded(error.message, sizeof error.message);
+    Error result(known ? static_cast<pk_code>(code) : PK_INTERNAL, message.empty() ? "the backend gave no reason" : message);
+    result.sqlstate(bounded(error.sqlstate, sizeof error.sqlstate)).vendor_code(error.vendor_code);
+    result.constraint(bounded(error.constraint, sizeof error.constraint));
     return result;
   }
 
  private:
+  // A backend may have forgotten the NUL.
+  static std::string bounded(const char* text, std::size_t size) { return {text, strnlen(text, size)}; }
+
   static void copy(char* to, std::size_t size, const std::string& from) noexcept {
     std::size_t n = from.size() < size - 1 ? from.size() : size - 1;
     // Never cut inside a UTF-8 sequence.

@@ -40,6 +40,7 @@ inline ConnectParams from_c(const pk_connect& p) {
 
 inline std::vector<std::string> from_c(const pk_text* items, std::size_t count) {
   std::vector<std::string> out;
+  checked(items, count);
   for (std::size_t i = 0; i < count; ++i) out.push_back(to_string(items[i]));
   return out;
 }
@@ -55,6 +56,7 @@ inline Purge from_c(const pk_purge& p) {
     out.dependents.push_back({to_string(d.schema), to_string(d.table), from_c(d.columns, d.column_count),
                               from_c(d.parent_columns, d.column_count), d.unless_referenced != 0});
   }
+  checked(p.archives, p.archive_count);
   for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back({to_string(p.archives[i].schema), to_string(p.archives[i].table)});
   out.run_id = to_string(p.run_id);
   return out;
@@ -74,30 +76,46 @@ inline Server from_c(const pk_server& s) {
           s.tls_verified != 0,   s.loopback != 0,       to_string(s.database),   to_string(s.identity),  from_c(s.warnings, s.warning_count)};
 }
 
+/// Positions of columns, each one there.
+inline std::vector<std::uint32_t> positions_from_c(const std::uint32_t* items, std::size_t count, const pk_table& table, bool may_be_expressions) {
+  checked(items, count);
+  std::vector<std::uint32_t> out(items, items + count);
+  for (const std::uint32_t at : out) {
+    if (at < table.column_count || (may_be_expressions && at == Index::expression)) continue;
+    throw Error(PK_INTERNAL, "table " + to_string(table.name) + " came across the plugin line with a key or index on a column that it does not have");
+  }
+  return out;
+}
+
 inline Table from_c(const pk_table& t) {
   Table out;
   out.schema = to_string(t.schema);
   out.name = to_string(t.name);
-  out.kind = static_cast<pk_table_kind>(t.kind);
+  out.kind = checked_kind(t.kind, PK_TABLE_BASE, PK_TABLE_SYSTEM);
   out.transactional = t.transactional != 0;
   out.can_select = t.can_select != 0;
   out.can_delete = t.can_delete != 0;
   out.rows_hidden = t.rows_hidden != 0;
   out.storage = to_string(t.storage);
   out.identity = to_string(t.identity);
+  checked(t.columns, t.column_count);
   for (std::size_t i = 0; i < t.column_count; ++i) {
     const pk_column& c = t.columns[i];
-    out.columns.push_back({to_string(c.name), to_string(c.type_name), static_cast<pk_column_kind>(c.kind), c.nullable != 0});
+    // A kind that a later version knows can't be compared by this one.
+    const pk_column_kind kind = c.kind <= PK_COLUMN_ANY ? static_cast<pk_column_kind>(c.kind) : PK_COLUMN_OTHER;
+    out.columns.push_back({to_string(c.name), to_string(c.type_name), kind, c.nullable != 0});
   }
-  out.key.assign(t.key, t.key + t.key_count);
+  out.key = positions_from_c(t.key, t.key_count, t, false);
+  checked(t.indexes, t.index_count);
   for (std::size_t i = 0; i < t.index_count; ++i) {
     const pk_index& x = t.indexes[i];
-    out.indexes.push_back({to_string(x.name), std::vector<std::uint32_t>(x.columns, x.columns + x.column_count), x.unique != 0, x.partial != 0});
+    out.indexes.push_back({to_string(x.name), positions_from_c(x.columns, x.column_count, t, true), x.unique != 0, x.partial != 0});
   }
+  checked(t.references, t.reference_count);
   for (std::size_t i = 0; i < t.reference_count; ++i) {
     const pk_reference& r = t.references[i];
     out.references.push_back({to_string(r.name), to_string(r.child_schema), to_string(r.child_table), from_c(r.child_columns, r.column_count),
-                              from_c(r.parent_columns, r.column_count), static_cast<pk_fk_action>(r.action), r.child_indexed != 0,
+                              from_c(r.parent_columns, r.column_count), checked_kind(r.action, PK_FK_RESTRICT, PK_FK_SET_DEFAULT), r.child_indexed != 0,
                               r.enforced != 0});
   }
   out.delete_triggers = from_c(t.delete_triggers, t.delete_trigger_count);
@@ -111,10 +129,10 @@ inline Table from_c(const pk_table& t) {
 
 inline Walk from_c(const pk_walk& w) { return {to_string(w.id), to_string(w.strategy), to_string(w.index), w.cost, to_string(w.reason)}; }
 inline Ledger from_c(const pk_ledger& l) {
-  return {static_cast<pk_ledger_state>(l.state), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
+  return {checked_kind(l.state, PK_LEDGER_ABSENT, PK_LEDGER_FOREIGN), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
 }
 inline ArchiveInfo from_c(const pk_archive_info& a) {
-  return {static_cast<pk_archive_state>(a.state), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint)};
+  return {checked_kind(a.state, PK_ARCHIVE_ABSENT, PK_ARCHIVE_UNFIT), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint)};
 }
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 

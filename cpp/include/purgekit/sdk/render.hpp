@@ -33,7 +33,9 @@ inline const char* op_text(std::uint32_t op) {
 
 /// Node `index`, whatever the stride of the caller's nodes.
 inline const pk_node& node_at(const pk_predicate& predicate, std::uint32_t index) {
-  if (index >= predicate.node_count) throw Error(PK_INVALID_ARGUMENT, "predicate node out of range");
+  if (index >= predicate.node_count || predicate.node_size < sizeof(pk_node) || predicate.node_size % alignof(pk_node) != 0) {
+    throw Error(PK_INVALID_ARGUMENT, "predicate node out of range");
+  }
   return *reinterpret_cast<const pk_node*>(reinterpret_cast<const char*>(predicate.nodes) + predicate.node_size * index);
 }
 
@@ -76,10 +78,11 @@ class Renderer {
     switch (n.kind) {
       case PK_NODE_TRUE: out_ << "1 = 1"; break;
       case PK_NODE_FALSE: out_ << "1 = 0"; break;
-      case PK_NODE_AND: list(n, " AND ", prefix, reference); break;
-      case PK_NODE_OR: list(n, " OR ", prefix, reference); break;
+      case PK_NODE_AND: list(index, n, " AND ", prefix, reference); break;
+      case PK_NODE_OR: list(index, n, " OR ", prefix, reference); break;
       case PK_NODE_COMPARE: compare(n, prefix); break;
       case PK_NODE_IN:
+        if (n.value_count == 0) throw Error(PK_INVALID_ARGUMENT, "a list of values is empty");
         out_ << column(n.column, prefix) << (negated ? " NOT IN (" : " IN (");
         for (std::uint32_t i = 0; i < n.value_count; ++i) {
           if (i > 0) out_ << ", ";
@@ -89,7 +92,7 @@ class Renderer {
         break;
       case PK_NODE_NULL: out_ << column(n.column, prefix) << (negated ? " IS NOT NULL" : " IS NULL"); break;
       case PK_NODE_TIME: time(n, column(n.column, prefix), prefix); break;
-      case PK_NODE_EXISTS: exists(n, reference); break;
+      case PK_NODE_EXISTS: exists(index, n, reference); break;
       case PK_NODE_KEEP_LATEST: keep_latest(n, reference); break;
       case PK_NODE_SQL: raw(n); break;
       case PK_NODE_UNREADABLE:
@@ -99,19 +102,27 @@ class Renderer {
     }
   }
 
-  void list(const pk_node& n, const char* glue, const std::string& prefix, const std::string& reference) {
+  void list(std::uint32_t index, const pk_node& n, const char* glue, const std::string& prefix, const std::string& reference) {
+    if (n.child_count == 0) throw Error(PK_INVALID_ARGUMENT, "a list of conditions is empty");
     out_ << "(";
     for (std::uint32_t i = 0; i < n.child_count; ++i) {
       if (i > 0) out_ << glue;
-      node(n.first_child + i, prefix, reference);
+      child(index, n.first_child + i, prefix, reference);
     }
     out_ << ")";
+  }
+
+  // Children stand behind their parent, so that no node can be its own descendant.
+  void child(std::uint32_t parent, std::uint32_t index, const std::string& prefix, const std::string& reference) {
+    if (index <= parent) throw Error(PK_INVALID_ARGUMENT, "a predicate node stands before its parent");
+    node(index, prefix, reference);
   }
 
   void compare(const pk_node& n, const std::string& prefix) {
     out_ << column(n.column, prefix) << op_text(n.op);
     const Value v = value(n.first_value);
     if (v.kind == PK_VALUE_INSTANT || v.kind == PK_VALUE_WALL) {
+      need_calendar(v.i64);
       dialect_.bind_time(out_, n, v.i64);
     } else {
       out_.bind(v, n.column_kind);
@@ -121,6 +132,9 @@ class Renderer {
   void time(const pk_node& n, const std::string& col, const std::string& prefix) {
     const bool negated = (n.flags & PK_NEGATED) != 0;
     const bool purge_null = !negated && (n.flags & PK_PURGE_NULL) != 0;
+    need_calendar(n.cutoff_ns);
+    need_calendar(n.wall_cutoff_ns);
+    if (Dialect::is_epoch(n) && n.unit_ns <= 0) throw Error(PK_INVALID_ARGUMENT, "a number is to be read as a time without a unit");
     const std::string counts = dialect_.counts(col, n);
     if (purge_null) out_ << "(";
     out_ << "(";
@@ -153,27 +167,34 @@ class Renderer {
     }
     out_ << " * " << std::to_string(n.lifetime_unit_ns) << (negated ? " >= " : " < ");
     dialect_.age_ns(out_, col, n);
-    if (n.zone_step_count > 0) dialect_.zone_offset(out_, col, n, predicate_.zone_steps + n.first_zone_step);
+    if (n.zone_step_count == 0) return;
+    const pk_zone_step* steps = part(predicate_.zone_steps, predicate_.zone_step_count, n.first_zone_step, n.zone_step_count);
+    for (std::uint32_t i = 1; i < n.zone_step_count; ++i) need_calendar(steps[i].from_wall_ns);
+    dialect_.zone_offset(out_, col, n, steps);
   }
 
-  void exists(const pk_node& n, const std::string& reference) {
+  void exists(std::uint32_t index, const pk_node& n, const std::string& reference) {
+    const pk_join* joins = part(predicate_.joins, predicate_.join_count, n.first_join, n.join_count);
+    if (n.join_count == 0) throw Error(PK_INVALID_ARGUMENT, "rows of another table are looked for without a column in common");
     const std::string alias = next_alias();
     out_ << ((n.flags & PK_NEGATED) != 0 ? "NOT EXISTS" : "EXISTS") << " (SELECT 1 FROM "
          << qualified(dialect_, to_view(n.other_schema), to_view(n.other_table)) << " AS " << alias << " WHERE ";
     for (std::uint32_t i = 0; i < n.join_count; ++i) {
-      const pk_join& join = predicate_.joins[n.first_join + i];
+      const pk_join& join = joins[i];
       if (i > 0) out_ << " AND ";
       out_ << column(join.other_column, alias + ".") << op_text(join.op) << column(join.this_column, reference);
     }
     if (n.child_count > 0) {
       out_ << " AND ";
-      node(n.first_child, alias + ".", alias + ".");
+      child(index, n.first_child, alias + ".", alias + ".");
     }
     out_ << ")";
   }
 
   void keep_latest(const pk_node& n, const std::string& reference) {
     const bool negated = (n.flags & PK_NEGATED) != 0;
+    const pk_text* names = part(predicate_.names, predicate_.name_count, n.first_name, n.name_count);
+    const pk_text* ties = part(predicate_.names, predicate_.name_count, n.first_tie, n.tie_count);
     const std::string alias = next_alias();
     const std::string mine = column(n.column, reference);
     const std::string other = column(n.column, alias + ".");
@@ -184,7 +205,7 @@ class Renderer {
     }
     out_ << qualified(dialect_, to_view(n.other_schema), to_view(n.other_table)) << " AS " << alias << " WHERE ";
     for (std::uint32_t i = 0; i < n.name_count; ++i) {
-      const pk_text name = predicate_.names[n.first_name + i];
+      const pk_text name = names[i];
       out_ << dialect_.null_safe_equal(column(name, alias + "."), column(name, reference)) << " AND ";
     }
     out_ << "(" << other << " > " << mine << " OR (" << mine << " IS NULL AND " << other << " IS NOT NULL)";
@@ -193,10 +214,10 @@ class Renderer {
       for (std::uint32_t i = 0; i < n.tie_count; ++i) {
         if (i > 0) out_ << " OR (";
         for (std::uint32_t j = 0; j < i; ++j) {
-          const pk_text equal = predicate_.names[n.first_tie + j];
+          const pk_text equal = ties[j];
           out_ << column(equal, alias + ".") << " = " << column(equal, reference) << " AND ";
         }
-        const pk_text name = predicate_.names[n.first_tie + i];
+        const pk_text name = ties[i];
         out_ << column(name, alias + ".") << " > " << column(name, reference);
         if (i > 0) out_ << ")";
       }
@@ -241,10 +262,22 @@ class Renderer {
   static bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
   Value named(const pk_node& n, std::string_view name) const {
+    const pk_text* names = part(predicate_.names, predicate_.name_count, n.first_name, n.name_count);
     for (std::uint32_t i = 0; i < n.name_count; ++i) {
-      if (to_view(predicate_.names[n.first_name + i]) == name) return value(n.first_value + i);
+      if (to_view(names[i]) == name) return value(n.first_value + i);
     }
     throw Error(PK_INVALID_ARGUMENT, "the sql rule uses :" + std::string(name) + " but gives no value for it");
+  }
+
+  // `count` items from number `first` on, all of them there.
+  template <class T>
+  static const T* part(const T* items, std::size_t all, std::uint32_t first, std::uint32_t count) {
+    if (first > all || count > all - first) throw Error(PK_INVALID_ARGUMENT, "a predicate node points behind its lists");
+    return items + first;
+  }
+
+  static void need_calendar(std::int64_t ns) {
+    if (!is_in_calendar(ns)) throw Error(PK_INVALID_ARGUMENT, "a time of the predicate lies outside the years 1678 to 2261");
   }
 
   Value value(std::uint32_t index) const {

@@ -46,6 +46,12 @@ inline constexpr CivilDay civil_from_days(std::int64_t z) {
   return {static_cast<std::int64_t>(yoe) + era * 400 + (month <= 2 ? 1 : 0), month, doy - (153 * mp + 2) / 5 + 1};
 }
 
+/// The instants and wall clocks that are worked with: the years 1678 to 2261, and two days around them for zones. What is added to
+/// them on the way to a statement stays within int64.
+inline constexpr std::int64_t first_calendar_ns = days_from_civil(1678, 1, 1) * ns_per_day - 2 * ns_per_day;
+inline constexpr std::int64_t last_calendar_ns = days_from_civil(2262, 1, 1) * ns_per_day + 2 * ns_per_day;
+inline constexpr bool is_in_calendar(std::int64_t ns) { return ns >= first_calendar_ns && ns <= last_calendar_ns; }
+
 /// "2026-11-21 10:00:00.123456" with `digits` (0 to 9) of fraction, cut off, and `separator` between day and time.
 inline std::string format_time(std::int64_t ns, int digits, char separator = ' ') {
   const std::int64_t days = floor_div(ns, ns_per_day);

@@ -10,11 +10,29 @@
 #include <vector>
 
 #include "purgekit/abi.h"
+#include "purgekit/sdk/error.hpp"
 
 namespace purgekit::sdk {
 
-inline std::string to_string(pk_text text) { return text.size == 0 ? std::string() : std::string(text.data, text.size); }
-inline std::string_view to_view(pk_text text) { return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size); }
+/// What `items` points to, which may be NULL only when there is nothing. Not every wrong count can be seen; these can.
+template <class T>
+const T* checked(const T* items, std::size_t count) {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  if (count > most || (count > 0 && items == nullptr)) throw Error(PK_INTERNAL, "a text or list came across the plugin line without its data or absurdly long, which is a defect of the backend");
+  return items;
+}
+
+/// An enumerator as it crosses the line, between the first and the last one known.
+template <class Enum>
+Enum checked_kind(std::uint32_t kind, Enum first, Enum last) {
+  if (kind < static_cast<std::uint32_t>(first) || kind > static_cast<std::uint32_t>(last)) {
+    throw Error(PK_INTERNAL, "kind " + std::to_string(kind) + " came across the plugin line, which this version does not know");
+  }
+  return static_cast<Enum>(kind);
+}
+
+inline std::string_view to_view(pk_text text) { return text.size == 0 ? std::string_view() : std::string_view(checked(text.data, text.size), text.size); }
+inline std::string to_string(pk_text text) { return std::string(to_view(text)); }
 inline pk_text to_text(std::string_view text) { return pk_text{text.data(), text.size()}; }
 
 /// An owned pk_value.
@@ -37,7 +55,7 @@ struct Value {
 
   static Value from_c(const pk_value& v) {
     Value r;
-    r.kind = static_cast<pk_value_kind>(v.kind);
+    r.kind = checked_kind(v.kind, PK_VALUE_NULL, PK_VALUE_WALL);
     r.i64 = v.i64;
     r.f64 = v.f64;
     r.text = to_string(v.text);

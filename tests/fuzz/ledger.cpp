@@ -1,0 +1,92 @@
+// A slot that anybody may have written: taking the table over either refuses or leaves a slot that we can read ourselves.
+#include <memory>
+
+#include "fuzz.hpp"
+#include "purgekit/report.hpp"
+#include "purgekit/sdk/marshal.hpp"
+#include "slot_keeper.hpp"
+
+// The opaque handle of abi.h: a backend whose ledger holds one slot.
+struct pk_connection {
+  purgekit::sdk::Slot slot;
+  std::vector<std::string> records;
+};
+
+namespace purgekit::fuzz {
+namespace {
+
+pk_connection* opened = nullptr;
+
+pk_backend one_slot() {
+  pk_backend b{};
+  b.name = "fuzz";
+  b.open = [](void*, pk_connection** out, pk_error*) -> std::int32_t { return *out = opened = new pk_connection, PK_OK; };
+  b.close = [](pk_connection* c) { delete c; };
+  b.slot_lock = [](pk_connection* c, pk_text, std::uint32_t, pk_slot* out, pk_error*) -> std::int32_t { return *out = sdk::to_c(c->slot), PK_OK; };
+  b.slot_write = b.checkpoint = [](pk_connection* c, const pk_slot* s, pk_error*) -> std::int32_t { return c->slot = sdk::from_c(*s), PK_OK; };
+  b.run_write = [](pk_connection* c, const pk_run* r, pk_error*) -> std::int32_t { return c->records.push_back(sdk::to_string(r->document)), PK_OK; };
+  b.commit = b.rollback = [](pk_connection*, pk_error*) -> std::int32_t { return PK_OK; };
+  return b;
+}
+
+PolicyPlan plan_of(FuzzedDataProvider& in) {
+  PolicyPlan plan{Policy{"p", "T", Predicate::is_null("A"), 0, {}, {}, false, {}, ""}, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
+  plan.table.name = "T";
+  plan.table.identity = in.ConsumeRandomLengthString(4);
+  plan.walk.id = in.ConsumeRandomLengthString(4);
+  plan.now_ns = 1'795'255'200'000'000'000;
+  return plan;
+}
+
+void expect_objects(const pk_connection& c) {
+  expect(Json::parse(c.slot.document, nullptr, false).is_object(), "the slot's document is an object", c.slot.document);
+  for (const std::string& record : c.records) expect(Json::parse(record, nullptr, false).is_object(), "a run's record is an object", record);
+}
+
+void run(FuzzedDataProvider& in) {
+  static const pk_backend backend = one_slot();
+  Session session(backend);
+  const PolicyPlan plan = plan_of(in);
+  RunOptions options;
+  options.run_id = "r";
+  options.policy_hashes = {"h"};
+  static const char* const states[] = {"walking", "stopped", "done", "", "x"};
+  sdk::Slot& slot = opened->slot;
+  slot.epoch = in.ConsumeIntegral<std::int64_t>();
+  slot.seq = in.ConsumeIntegral<std::int64_t>();
+  slot.state = in.PickValueInArray(states);
+  slot.policy_hash = in.ConsumeBool() ? "h" : in.ConsumeRandomLengthString(4);
+  slot.cutoff_ns = in.ConsumeBool() ? plan.now_ns : in.ConsumeIntegral<std::int64_t>();
+  slot.pass = in.ConsumeIntegral<std::int64_t>();
+  slot.rows_deleted = in.ConsumeIntegral<std::int64_t>();
+  slot.run_id = in.ConsumeRandomLengthString(6);
+  slot.cursor = in.ConsumeRandomLengthString(12);
+  slot.document = in.ConsumeRemainingBytesAsString();
+  const std::int64_t old_epoch = slot.epoch;
+
+  SlotKeeper keeper(session, plan, options, 0, "db");
+  const auto claimed = accepted([&] { return keeper.claim(), true; });
+  if (!claimed) return;
+  expect(keeper.epoch() > old_epoch && slot.epoch == keeper.epoch(), "the epoch is raised");
+  expect(keeper.pass() >= 1, "passes count from one");
+  expect_objects(*opened);
+  accepted([&] {
+    keeper.checkpoint("i1", 5, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.committed();
+    keeper.other_walk("another");
+    keeper.new_pass(plan.now_ns);
+    keeper.checkpoint("", 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.committed();
+    expect(!keeper.resolve(1), "nothing is in doubt");
+    PolicyReport report;
+    report.status = "completed";
+    keeper.finish(report);
+    return true;
+  });
+  expect_objects(*opened);
+}
+
+}  // namespace
+}  // namespace purgekit::fuzz
+
+PURGEKIT_FUZZ_DATA(purgekit::fuzz::run)
