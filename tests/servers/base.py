@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -54,6 +55,7 @@ class Server(ABC):
         self.data_dir = self.folder / "data"
         self.log = self.folder / "log"
         self.settings = dict(settings or {})
+        self.environment: dict[str, str] = {}  # of the server's process, on top of ours
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._prepared = False
@@ -99,8 +101,9 @@ class Server(ABC):
             self.prepare()
             process.give_to(self.account, self.folder)
             self._prepared = True
-        command = process.as_account(self.account, self.command(), dies_with_us=True)
-        self._process = process.spawn(command, self.log)
+        added = [f"{name}={value}" for name, value in self.environment.items()]
+        command = ["env", *added, *self.command()] if added else self.command()  # env execs: the process id stays
+        self._process = process.spawn(process.as_account(self.account, command, dies_with_us=True), self.log)
         _running.add(self)
         try:
             self._wait_ready()
@@ -146,6 +149,24 @@ class Server(ABC):
         """Undo ``pause``."""
         for pid in self._family():
             process.signal_quietly(pid, signal.SIGCONT)
+
+    def copy_data(self) -> Path:
+        """The data folder as it is this instant, as a power cut would leave it: a replica that may fall behind."""
+        copy = self.folder / f"data-copy-{next(_numbers)}"
+        self.pause()
+        try:
+            subprocess.run(["cp", "-a", "--reflink=auto", str(self.data_dir), str(copy)], check=True)
+        finally:
+            self.resume()
+        return copy
+
+    def fail_over(self, copy: Path) -> None:
+        """The server dies, and what answers in its place, on the same port, is what ``copy_data`` took."""
+        self.kill9()
+        shutil.rmtree(self.data_dir)
+        copy.rename(self.data_dir)
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        self.start()
 
     @property
     def running(self) -> bool:

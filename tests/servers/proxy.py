@@ -96,6 +96,13 @@ class TcpProxy:
         for link in links:
             link.join()
 
+    def half_close(self, *, towards_client: bool) -> None:
+        """One side of every open connection sees its end; the other is told nothing, and the way back stays open."""
+        with self._lock:
+            for link in self._links:
+                with contextlib.suppress(OSError):
+                    (link.client if towards_client else link.server).shutdown(socket.SHUT_WR)
+
     def blackhole(self) -> None:
         """From now on nothing passes, on open and new connections, and nothing is closed."""
         self._stalled.set()

@@ -1,0 +1,63 @@
+"""``tests/faults/run``: the command line of the suite."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from faults import suite
+from faults.kinds import KINDS
+from faults.places import BACKENDS
+from faults.tally import table
+
+FULL = {"sqlite": 2_000, "postgresql": 1_000, "mariadb": 1_000, "mysql56": 1_000}
+DEFAULT_SCHEDULES = 40
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests/faults/run", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="1,000 schedules a server, 2,000 on SQLite")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--schedules", type=int, help=f"of each backend; default {DEFAULT_SCHEDULES}")
+    parser.add_argument("--first", type=int, default=0, help="number of the first schedule")
+    parser.add_argument("--backend", action="append", choices=BACKENDS, help="may be repeated; default: all")
+    parser.add_argument("--kind", action="append", choices=sorted(KINDS), metavar="KIND", help="may be repeated; --kinds lists them")
+    parser.add_argument("--kinds", action="store_true", help="list the kinds of faults")
+    parser.add_argument("--workers", type=int, default=suite.WORKERS)
+    parser.add_argument("--keep", type=Path, help="where failing schedules leave their folder; default: a temporary one")
+    options = parser.parse_args()
+    if options.kinds:
+        for kind in KINDS.values():
+            print(f"{kind.name:44} {' '.join(kind.backends)}")
+        return 0
+    keep = options.keep or Path(tempfile.mkdtemp(prefix="purgekit-faults-"))
+    keep.mkdir(parents=True, exist_ok=True)
+    kinds = tuple(options.kind or ())
+    order = suite.Order(options.seed, kinds, suite.archive_supported(), keep)
+    counts = {}
+    for backend in options.backend or BACKENDS:
+        count = options.schedules or (FULL[backend] if options.full else DEFAULT_SCHEDULES)
+        counts[backend] = range(options.first, options.first + count)
+    print(f"seed {options.seed}, archive to table {'on in half' if order.archive else 'not offered'}, {os.cpu_count()} processors")
+
+    def told(result: suite.Result) -> None:
+        if not result.failed:
+            return
+        again = f"tests/faults/run --seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
+        again += "".join(f" --kind '{kind}'" for kind in kinds)
+        print(f"FAILED  {again}  # {result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}  ({result.kept})", flush=True)
+
+    results = suite.run(order, counts, told, workers=options.workers)
+    print(table(results))
+    failed = sum(result.failed for result in results)
+    if not any(keep.iterdir()):
+        keep.rmdir()
+    print(f"{len(results)} schedules, {failed} failed")
+    return 1 if failed or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

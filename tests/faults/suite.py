@@ -1,0 +1,174 @@
+"""Runs schedules, two at a time, and tells what came of them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.checker import Verdict
+from faults.schedule import Schedule, make
+from faults.station import Station, build
+from faults.world import World
+from servers import make_base_dir
+
+WORKERS = 2
+
+
+@dataclass
+class Result:
+    backend: str
+    number: int
+    kind: str
+    shape: str
+    verdict: Verdict
+    fired: bool
+    hung: bool
+    purges: int
+    writes: int
+    elapsed_s: float
+    kept: str = ""  # folder with everything, of a schedule that failed
+    codes: list[int] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.verdict.complaints)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run: the same for every worker."""
+
+    seed: int
+    kinds: tuple[str, ...]
+    archive: bool
+    keep: Path  # failing schedules leave their folder here
+
+
+def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
+    start_s = time.monotonic()
+    folder = station.folder / schedule.name
+    verdict, hung, world = Verdict(), False, None
+    try:
+        world = World(schedule, station, folder)
+        world.writers.start()
+        for fault in (schedule.kind, *schedule.more):
+            fault.harm(world, schedule.random(f"harm/{fault.name}"))
+        world.close_down()
+        verdict = world.verdict()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        hung = type(error).__name__ == "Hung"
+        verdict.complain(str(error) if hung else traceback.format_exc(limit=-4))
+    kept = ""
+    if world is not None:
+        with _noted(verdict):
+            world.close()
+        if verdict.complaints:
+            kept = str(_kept(world, folder, keep, verdict))
+        with _noted(verdict):
+            world.place.drop()
+    shutil.rmtree(folder, ignore_errors=True)
+    purges = world.purges if world else []
+    return Result(
+        schedule.backend,
+        schedule.number,
+        schedule.kind.name,
+        schedule.shape.name,
+        verdict,
+        bool(world and world.fired),
+        hung,
+        len(purges),
+        world.writers.done if world else 0,
+        time.monotonic() - start_s,
+        kept,
+        [purge.code for purge in purges if purge.code is not None],
+    )
+
+
+@contextlib.contextmanager
+def _noted(verdict: Verdict) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        verdict.complain(traceback.format_exc(limit=-3))
+
+
+def _kept(world: World, folder: Path, keep: Path, verdict: Verdict) -> Path:
+    target = keep / folder.name
+    with _noted(verdict):
+        world.place.dump(folder)
+        (folder / "schedule.txt").write_text(f"{world.schedule}\n\n" + "\n".join(verdict.complaints) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(folder, target, ignore=shutil.ignore_patterns("*.go"))
+    return target
+
+
+_station: Station | None = None
+
+
+def _set_up(base: Path) -> None:
+    global _station
+    _station = Station(base, f"worker-{os.getpid()}")
+
+
+def _tear_down() -> int:
+    assert _station is not None
+    _station.close()
+    return os.getpid()
+
+
+def _work(order: Order, backend: str, number: int) -> Result:
+    assert _station is not None
+    return run_one(
+        make(order.seed, backend, number, order.kinds, archive=order.archive), _station, order.keep
+    )
+
+
+def archive_supported() -> bool:
+    """Whether this purgekit keeps deleted rows in tables yet."""
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "purgekit", "run", "--help"], capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"}
+    )
+    return "--archive" in done.stdout
+
+
+def run(
+    order: Order, counts: dict[str, Sequence[int]], on_result: Callable[[Result], object], *, workers: int = WORKERS
+) -> list[Result]:
+    """All schedules of all backends. ``counts`` are schedule numbers by backend."""
+    base = make_base_dir()
+    build(base)
+    results = []
+    try:
+        for backend, numbers in counts.items():
+            with ProcessPoolExecutor(
+                min(workers, max(1, len(numbers))),
+                mp_context=multiprocessing.get_context("fork"),
+                initializer=_set_up,
+                initargs=(base,),
+            ) as pool:
+                waiting: list[Future[Result]] = [pool.submit(_work, order, backend, number) for number in numbers]
+                for future in as_completed(waiting):
+                    results.append(future.result())
+                    on_result(results[-1])
+                list(pool.map(_pause_and_tear_down, range(pool._max_workers)))
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    return results
+
+
+def _pause_and_tear_down(_number: int) -> int:
+    time.sleep(0.2)  # so that each worker takes one
+    return _tear_down()
