@@ -273,14 +273,16 @@ def check_outcome(outcome: Outcome, out: str, err: str) -> list[str]:
     if document.get("exit_code") != outcome.code:
         complaints.append(f"{where}: the document says exit code {document.get('exit_code')}")
     wanted = "purgekit.error/1" if outcome.code == 2 else "purgekit.run/1"
-    if document.get("schema") != wanted and not (outcome.code == 1 and document.get("schema") == "purgekit.error/1"):
+    # A run that fails or is interrupted before the purge proper has nothing to report but that.
+    if document.get("schema") not in ((wanted, "purgekit.error/1") if outcome.code in (1, 3) else (wanted,)):
         complaints.append(f"{where}: the document is {document.get('schema')}")
     if outcome.code != 0 and not err.strip():
         complaints.append(f"{where}: nothing on standard error")
     for line in err.splitlines():
         if not line.startswith(("purgekit", "[")) and line.strip():
             complaints.append(f"{where}: a line that is no message: {line[:200]}")
-    if outcome.code == 3 and not any(policy.get("stop_reason") for policy in document.get("policies", [])):
+    reasons = [policy.get("stop_reason") for policy in document.get("policies", [])] or [document.get("code")]
+    if outcome.code == 3 and not any(reasons):
         complaints.append(f"{where}: stopped without a reason")
     return complaints
 

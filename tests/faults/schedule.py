@@ -66,7 +66,7 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, arc
         keyed=shape.name != "plain" or rng.random() < 0.85,
         journal=rng.choice(("WAL", "DELETE", "TRUNCATE", "PERSIST")),
         archived=archive and rng.random() < 0.5,
-        chunk_ms=rng.choice((1, 5, 20, 100)),
+        chunk_ms=rng.choice((2, 5, 20, 100)),
         chunk_rows=rng.choice((0, max(5, rows // 30), max(5, rows // 8), rows // 3)),
         lock_wait_ms=rng.choice((50, 200, 1_000)),
         writers=0 if kind.quiet else rng.choice((0, 1, 2, 3)),
