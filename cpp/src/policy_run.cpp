@@ -209,6 +209,7 @@ void PolicyRun::walk() {
   for (;;) {
     pass_deleted_ = 0;
     blocked_in_pass_.clear();
+    suspect_ = {};
     walk_pass();
     const LowerInput input = catalogue_.input(plan_.table, plan_.now_ns, plan_.policy, context_.plan.zones);
     const std::int64_t left = count(lower_guarded(plan_.policy.deletable(), input, plan_.guards));
@@ -296,15 +297,13 @@ void PolicyRun::wait_for_replicas() {
 // Does one chunk whatever it takes; true when the pass is at its end.
 bool PolicyRun::one_chunk() {
   lock_tries_ = conflict_tries_ = resource_tries_ = begin_tries_ = 0;
-  bisecting_ = false;
   bool stepping_over = false;  // past one row that can't go: a chunk whose condition no row satisfies
-  const std::int64_t full_size = sizer_.rows();
-  std::int64_t rows = full_size;
+  std::int64_t rows = suspect_.rows > 0 ? std::min(suspect_.step, suspect_.rows) : sizer_.rows();
   if (context_.options.max_rows_per_s) rows = std::min(rows, std::max<std::int64_t>(1, static_cast<std::int64_t>(*context_.options.max_rows_per_s)));
   for (;;) {
     bool beginning = true;
     try {
-      const std::uint32_t lock_wait_ms = bisecting_ ? std::min(bisect_lock_wait_ms, context_.options.lock_wait_ms) : context_.options.lock_wait_ms;
+      const std::uint32_t lock_wait_ms = suspect_.rows > 0 ? std::min(bisect_lock_wait_ms, context_.options.lock_wait_ms) : context_.options.lock_wait_ms;
       const auto start = Clock::now();
       commit_sent_ = false;
       last_chunk_ = {};
@@ -341,7 +340,7 @@ bool PolicyRun::one_chunk() {
       session_.commit();
       last_chunk_.elapsed_ms = seconds_since(start) * 1000;
       account(last_chunk_);
-      if (stepping_over) sizer_.set_rows(full_size);  // the rows behind the blocked one are as good as those before it
+      suspect_.passed(visited(last_chunk_), stepping_over);
       return last_chunk_.range.done;
     } catch (const sdk::Error& e) {
       context_.flight.error(report_.policy, commit_sent_ ? "commit" : beginning ? "begin" : "chunk", e);
@@ -355,18 +354,18 @@ bool PolicyRun::one_chunk() {
         reconnect();
         if (committed_after_reconnect() && doubt) {
           account(last_chunk_);
+          suspect_.passed(visited(last_chunk_), stepping_over);
           return last_chunk_.range.done;
         }
         continue;
       }
       roll_back();
-      const std::int64_t before = rows;
       switch (after_error(e, beginning)) {
         case Verdict::give_up: return true;
         case Verdict::skip_row:
           if (rows > 1) {
-            rows = std::max<std::int64_t>(1, rows / 10);
-            bisecting_ = true;
+            if (suspect_.rows == 0) suspect_.rows = rows;
+            rows = suspect_.step = std::max<std::int64_t>(1, rows / 10);
           } else if (stepping_over) {
             if (++conflict_tries_ > most_conflict_tries) throw;
             pause(backoff_s(conflict_tries_), "row locked");
@@ -374,9 +373,10 @@ bool PolicyRun::one_chunk() {
             note_blocked(e);
             if (!can_skip_rows(walk_)) {
               take_other_walk();
-              sizer_.set_rows(full_size);
+              suspect_ = {};
               return false;
             }
+            if (suspect_.rows == 0) suspect_ = {1, 1};
             stepping_over = true;
           }
           break;
@@ -384,12 +384,21 @@ bool PolicyRun::one_chunk() {
           if (e.code() == PK_STATEMENT_TIMEOUT) {
             if (rows == 1) throw;
             rows = std::max<std::int64_t>(1, rows / 2);
+            sizer_.set_rows(rows);
           }
           break;
       }
-      if (rows < before) sizer_.set_rows(rows);
     }
   }
+}
+
+// A row is in the way somewhere within the next rows. Small steps with short waits lead up to it; past it they grow again, and
+// past the last suspect row everything is as before.
+void PolicyRun::Suspect::passed(std::int64_t visited, bool stepped_over) {
+  if (rows == 0) return;
+  rows = std::max<std::int64_t>(0, rows - std::max<std::int64_t>(1, visited));
+  if (stepped_over) step = std::min<std::int64_t>(step * 10, rows);
+  if (rows == 0) step = 0;
 }
 
 void PolicyRun::add_rows(TableCount& table, std::int64_t rows) const {
@@ -416,7 +425,7 @@ PolicyRun::Verdict PolicyRun::after_error(const sdk::Error& e, bool while_beginn
         pause(backoff_s(begin_tries_), "database locked");
         return Verdict::again;
       }
-      if (bisecting_ || ++lock_tries_ > most_lock_tries) return Verdict::skip_row;
+      if (suspect_.rows > 0 || ++lock_tries_ > most_lock_tries) return Verdict::skip_row;
       pause(backoff_s(lock_tries_), "row locked");
       return Verdict::again;
     case PK_DEADLOCK:
@@ -477,10 +486,9 @@ void PolicyRun::account(const ChunkResult& chunk) {
   report_.chunk_ms.record(chunk.elapsed_ms);
   context_.flight.chunk(report_.policy, {{"number", report_.chunks}, {"pass", keeper_.pass()}, {"seq", keeper_.seq()}, {"rows", chunk.range.rows_deleted},
                                          {"visited", chunk.range.rows_visited}, {"children", chunk.children}, {"ms", chunk.elapsed_ms}, {"share_done", share_done_}});
-  const std::int64_t visited = std::max(chunk.range.rows_visited, chunk.range.rows_deleted);
-  if (visited > 0 && chunk.elapsed_ms > 0 && !prepared_nothing_) sizer_.record(visited, chunk.elapsed_ms);
-  pacer_.record(visited, chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context_.elapsed_s());
-  log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report_.policy, report_.chunks, chunk.range.rows_deleted, visited, chunk.elapsed_ms);
+  if (visited(chunk) > 0 && chunk.elapsed_ms > 0 && suspect_.rows == 0) sizer_.record(visited(chunk), chunk.elapsed_ms);
+  pacer_.record(visited(chunk), chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context_.elapsed_s());
+  log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report_.policy, report_.chunks, chunk.range.rows_deleted, visited(chunk), chunk.elapsed_ms);
   report_progress(chunk.elapsed_ms, "");
 }
 

@@ -2,6 +2,7 @@
 /// One policy of a run: passes of chunks, what is done when a chunk fails, what is left in the end. Internal to the runner.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -48,6 +49,11 @@ class PolicyRun {
     std::int64_t children = 0;
     double elapsed_ms = 0;
   };
+  struct Suspect {
+    std::int64_t rows = 0;  // within so many rows ahead one can't be deleted now; 0: none is suspected
+    std::int64_t step = 0;  // rows of the next chunk among them
+    void passed(std::int64_t visited, bool stepped_over);
+  };
   enum class Verdict { again, skip_row, give_up };
 
   void take_table();
@@ -67,6 +73,7 @@ class PolicyRun {
   void note_blocked(const sdk::Error& error);
   void take_other_walk();
   void account(const ChunkResult& chunk);
+  static std::int64_t visited(const ChunkResult& chunk) { return std::max(chunk.range.rows_visited, chunk.range.rows_deleted); }
   void roll_back();
   void reconnect();
   bool committed_after_reconnect();
@@ -93,12 +100,12 @@ class PolicyRun {
   std::chrono::steady_clock::time_point start_;
   double last_lag_check_s_ = -1e9;
   double lag_failed_since_s_ = -1;
+  Suspect suspect_;
   // state of the chunk in hand
   int lock_tries_ = 0;
   int conflict_tries_ = 0;
   int resource_tries_ = 0;
   int begin_tries_ = 0;
-  bool bisecting_ = false;
   bool prepared_nothing_ = false;
   bool commit_sent_ = false;
   bool doubt_ = false;  // a commit without an answer, for good
