@@ -54,7 +54,8 @@ def fill(connection: Connection, backend: str, rows: int) -> None:
     step = 1_000_000
     for low in range(0, rows, step):
         cursor.execute(
-            f"INSERT INTO sessions SELECT n, {expires}, n % 100000, {body} FROM {source} WHERE n > {low} AND n <= {low + step}"
+            f"INSERT INTO sessions SELECT n, {expires}, n % 100000, {body} FROM {source} "
+            f"WHERE n > {low} AND n <= {low + step}"
         )
     cursor.execute("CREATE INDEX sessions_owner ON sessions (owner)")
     cursor.execute("ANALYZE sessions" if backend == "postgresql" else "ANALYZE TABLE sessions")
