@@ -8,6 +8,7 @@
 #include "purgekit/deadline.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/time_text.hpp"
 
 namespace purgekit {
 namespace {
