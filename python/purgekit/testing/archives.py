@@ -62,7 +62,8 @@ class Archives:
             session.archive_create(policy, targets)
             assert [entry["state"] for entry in session.archive_find(policy, targets)] == [PRESENT, PRESENT]
             made = session.describe(archive_of(TABLE))
-        assert [column["name"] for column in made["columns"][:6]] == ["ID", "STATE", "NOTE", *MARKS]
+        expected = ["ID", "STATE", "NOTE", *MARKS]  # some backends walk by a column that is not declared, and keep it too
+        assert [column["name"] for column in made["columns"] if column["name"] in expected] == expected
         assert not any(index["unique"] for index in made["indexes"])
 
     def test_what_is_kept_is_what_was_deleted(self, bench: Bench) -> None:
