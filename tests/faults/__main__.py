@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from faults import suite
@@ -15,6 +16,7 @@ from faults.tally import table
 
 FULL = {"sqlite": 2_000, "postgresql": 1_000, "mariadb": 1_000, "mysql56": 1_000}
 DEFAULT_SCHEDULES = 40
+SLOW_S = 20.0
 
 
 def main() -> int:
@@ -24,10 +26,14 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, help=f"of each backend; default {DEFAULT_SCHEDULES}")
     parser.add_argument("--first", type=int, default=0, help="number of the first schedule")
     parser.add_argument("--backend", action="append", choices=BACKENDS, help="may be repeated; default: all")
-    parser.add_argument("--kind", action="append", choices=sorted(KINDS), metavar="KIND", help="may be repeated; --kinds lists them")
+    parser.add_argument(
+        "--kind", action="append", choices=sorted(KINDS), metavar="KIND", help="may be repeated; --kinds lists them"
+    )
     parser.add_argument("--kinds", action="store_true", help="list the kinds of faults")
     parser.add_argument("--workers", type=int, default=suite.WORKERS)
-    parser.add_argument("--keep", type=Path, help="where failing schedules leave their folder; default: a temporary one")
+    parser.add_argument(
+        "--keep", type=Path, help="where failing schedules leave their folder; default: a temporary one"
+    )
     options = parser.parse_args()
     if options.kinds:
         for kind in KINDS.values():
@@ -37,18 +43,30 @@ def main() -> int:
     keep.mkdir(parents=True, exist_ok=True)
     kinds = tuple(options.kind or ())
     order = suite.Order(options.seed, kinds, suite.archive_supported(), keep)
-    counts = {}
+    counts: dict[str, Sequence[int]] = {}
     for backend in options.backend or BACKENDS:
         count = options.schedules or (FULL[backend] if options.full else DEFAULT_SCHEDULES)
         counts[backend] = range(options.first, options.first + count)
-    print(f"seed {options.seed}, archive to table {'on in half' if order.archive else 'not offered'}, {os.cpu_count()} processors")
+    print(
+        f"seed {options.seed}, archive to table {'on in half' if order.archive else 'not offered'}, {os.cpu_count()} processors"
+    )
 
     def told(result: suite.Result) -> None:
+        if result.elapsed_s > SLOW_S:
+            print(
+                f"slow: {result.elapsed_s:.1f} s  {result.backend} {result.number} {result.kind}, {result.shape}",
+                flush=True,
+            )
         if not result.failed:
             return
-        again = f"tests/faults/run --seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
+        again = (
+            f"tests/faults/run --seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
+        )
         again += "".join(f" --kind '{kind}'" for kind in kinds)
-        print(f"FAILED  {again}  # {result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}  ({result.kept})", flush=True)
+        print(
+            f"FAILED  {again}  # {result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}  ({result.kept})",
+            flush=True,
+        )
 
     results = suite.run(order, counts, told, workers=options.workers)
     print(table(results))

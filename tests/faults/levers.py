@@ -115,7 +115,10 @@ class Levers:
         if self.server is not None:
             return self.server.copy_data()
         copy = self.folder / "copy.db"
-        with contextlib.closing(sqlite3.connect(self.place.file)) as db, contextlib.closing(sqlite3.connect(copy)) as to:
+        with (
+            contextlib.closing(sqlite3.connect(self.place.file)) as db,
+            contextlib.closing(sqlite3.connect(copy)) as to,
+        ):
             db.backup(to)
         return copy
 
@@ -124,9 +127,10 @@ class Levers:
         if self.server is not None:
             self.server.fail_over(copy)
             return
-        with contextlib.closing(sqlite3.connect(copy)) as db, contextlib.closing(
-            sqlite3.connect(self.place.file, timeout=30)
-        ) as to:
+        with (
+            contextlib.closing(sqlite3.connect(copy)) as db,
+            contextlib.closing(sqlite3.connect(self.place.file, timeout=30)) as to,
+        ):
             db.backup(to)
         copy.unlink()
 

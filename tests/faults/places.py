@@ -68,11 +68,11 @@ class Place:
         if self.server is None:
             rows = self.query("SELECT name FROM sqlite_master WHERE type = 'table'")
         elif self.backend == "postgresql":
-            rows = self.query("SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace")
-        else:
             rows = self.query(
-                "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s", (self.name,)
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
             )
+        else:
+            rows = self.query("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s", (self.name,))
         return {str(row[0]) for row in rows}
 
     def quoted(self, name: str) -> str:
@@ -107,7 +107,10 @@ class Place:
         if shape.trigger:
             statements += self._trigger()
         if self.backend == "postgresql":
-            statements += [f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {USER}", f"GRANT CREATE ON SCHEMA public TO {USER}"]
+            statements += [
+                f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {USER}",
+                f"GRANT CREATE ON SCHEMA public TO {USER}",
+            ]
         self.run(*statements)
 
     def _trigger(self) -> list[str]:

@@ -52,6 +52,8 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, arc
     rows = rng.choice((300, 600, 1_000, 1_500)) if backend == "mysql56" else rng.choice((300, 800, 1_500, 3_000))
     addable = [other for other in possible if other.addable]
     more = tuple(rng.choice(addable) for _ in range(rng.choice((0, 0, 0, 1, 2)))) if kind.addable and not kinds else ()
+    archived = archive and rng.random() < 0.5
+    keyless = shape.name == "plain" and rng.random() < 0.15 and not (archived and backend in ("mariadb", "mysql56"))
     return Schedule(
         seed=seed,
         backend=backend,
@@ -63,9 +65,9 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, arc
         doomed_share=rng.choice((0.03, 0.4, 0.7, 0.9)),
         text_keys=rng.random() < 0.3,
         indexed=rng.random() < 0.3,
-        keyed=shape.name != "plain" or rng.random() < 0.85,
+        keyed=not keyless,
         journal=rng.choice(("WAL", "DELETE", "TRUNCATE", "PERSIST")),
-        archived=archive and rng.random() < 0.5,
+        archived=archived,
         chunk_ms=rng.choice((2, 5, 20, 100)),
         chunk_rows=rng.choice((0, max(5, rows // 30), max(5, rows // 8), rows // 3)),
         lock_wait_ms=rng.choice((50, 200, 1_000)),

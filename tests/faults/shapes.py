@@ -58,7 +58,6 @@ SHAPES = {
             f'dependents = [{{ table = "{PARTS}", on = {{ SESSION_ID = "ID" }} }}]',
             tables=(MAIN, PARTS),
             purged=(MAIN, PARTS),
-            foreign_key=True,
             writers_delete=False,
         ),
         Shape("guard", "", tables=(MAIN, PARTS), foreign_key=True),
@@ -76,7 +75,8 @@ def policy_text(shape: Shape, *, grace: str = "2h", extra: str = "") -> str:
 
 def expired(row: Row, now_s: int, grace_s: int = GRACE_S) -> bool:
     """Zero, negative and NULL never expire."""
-    return row[EXPIRES] is not None and row[EXPIRES] > 0 and row[EXPIRES] + grace_s < now_s
+    expires: int | None = row[EXPIRES]
+    return expires is not None and expires > 0 and expires + grace_s < now_s
 
 
 class Meaning:
@@ -102,9 +102,7 @@ class Meaning:
 
     def held(self, row: Row) -> bool:
         """Something in the schema forbids deleting it."""
-        return (self.shape.name == "guard" and row[ID] in self._referred) or (
-            self.shape.trigger and row[GRP] == PINNED
-        )
+        return (self.shape.name == "guard" and row[ID] in self._referred) or (self.shape.trigger and row[GRP] == PINNED)
 
     def left(self, row: Row) -> bool:
         """It is there, and the policy says it may go."""

@@ -1,4 +1,4 @@
-"""What a worker keeps from schedule to schedule: servers, the zygote, and the page that shifts clocks and fills disks."""
+"""What a worker keeps from schedule to schedule: servers, the zygote, the pages that shift clocks and fill disks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def build(folder: Path) -> None:
     (folder / "gates").mkdir(parents=True)
     gate = folder / "gates" / f"purgekit_backend_{GATED[0]}.so"
     warnings = ["-Wall", "-Wextra", "-Werror", "-O1", "-g", "-shared", "-fPIC"]
-    _compiled(["c++", "-std=c++20", "-fvisibility=hidden", *warnings, f"-I{HEADERS}", str(HERE / "native/gate.cpp")], gate)
+    _compiled(
+        ["c++", "-std=c++20", "-fvisibility=hidden", *warnings, f"-I{HEADERS}", str(HERE / "native/gate.cpp")], gate
+    )
     for other in GATED[1:]:
         shutil.copy(gate, folder / "gates" / f"purgekit_backend_{other}.so")  # a link would count as the same plugin
     _compiled(["cc", *warnings, str(HERE / "native/shim.c")], folder / "shim.so")

@@ -129,9 +129,7 @@ def _tear_down() -> int:
 
 def _work(order: Order, backend: str, number: int) -> Result:
     assert _station is not None
-    return run_one(
-        make(order.seed, backend, number, order.kinds, archive=order.archive), _station, order.keep
-    )
+    return run_one(make(order.seed, backend, number, order.kinds, archive=order.archive), _station, order.keep)
 
 
 def archive_supported() -> bool:
@@ -139,7 +137,11 @@ def archive_supported() -> bool:
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-m", "purgekit", "run", "--help"], capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"}
+        [sys.executable, "-m", "purgekit", "run", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
     )
     return "--archive" in done.stdout
 
@@ -153,8 +155,9 @@ def run(
     results = []
     try:
         for backend, numbers in counts.items():
+            size = min(workers, max(1, len(numbers)))
             with ProcessPoolExecutor(
-                min(workers, max(1, len(numbers))),
+                size,
                 mp_context=multiprocessing.get_context("fork"),
                 initializer=_set_up,
                 initargs=(base,),
@@ -163,7 +166,7 @@ def run(
                 for future in as_completed(waiting):
                     results.append(future.result())
                     on_result(results[-1])
-                list(pool.map(_pause_and_tear_down, range(pool._max_workers)))
+                list(pool.map(_pause_and_tear_down, range(size)))
     finally:
         shutil.rmtree(base, ignore_errors=True)
     return results

@@ -57,9 +57,7 @@ class World(Levers):
         self.text_keys = schedule.text_keys
         self._hogs: list[Connection] = []
         self.maker = maker = RowMaker(rng, self.shape, self.terms.now_s, schedule.doomed_share, schedule.text_keys)
-        self.place.create(
-            self.shape, text_keys=schedule.text_keys, indexed=schedule.indexed, keyed=schedule.keyed
-        )
+        self.place.create(self.shape, text_keys=schedule.text_keys, indexed=schedule.indexed, keyed=schedule.keyed)
         rows = initial_rows(maker, self.shape, schedule.rows, rng)
         self.place.fill(rows)
         self.book = Book({table: COLUMNS[table] for table in self.shape.tables})
@@ -67,7 +65,13 @@ class World(Levers):
             for row in content:
                 self.book.insert(table, row)
         self.writers = Writers(
-            schedule.writers, self.place, self.shape, self.book, maker, f"{schedule.name}/writers", schedule.writer_pause_s
+            schedule.writers,
+            self.place,
+            self.shape,
+            self.book,
+            maker,
+            f"{schedule.name}/writers",
+            schedule.writer_pause_s,
         )
 
     # Purges
@@ -92,7 +96,13 @@ class World(Levers):
 
     def _command(self, through_proxy: bool, policy: Path | None, arguments: Sequence[str]) -> list[str]:
         schedule = self.schedule
-        command = ["run", self.proxied() if through_proxy else self.place.url, str(policy or self.policy), "--yes", "--json"]
+        command = [
+            "run",
+            self.proxied() if through_proxy else self.place.url,
+            str(policy or self.policy),
+            "--yes",
+            "--json",
+        ]
         command += ["--max-fraction", "1", "--chunk-ms", str(schedule.chunk_ms), "--pace", "fast"]
         command += ["--lock-wait-ms", str(schedule.lock_wait_ms)]
         if schedule.archived:
@@ -139,7 +149,7 @@ class World(Levers):
                     self.complaints.append(f"{name}: standard output is no JSON: {error}")
             outcome = Outcome(name, purge.code, document, purge.harmed)
             outcomes.append(outcome)
-            # What a starved interpreter manages to print is its own affair; that it did no harm is checked all the same.
+            # What a starved interpreter manages to print is its own affair; that it did no harm is checked too.
             if not (purge.harmed and document is None):
                 self.complaints += check_outcome(outcome, purge.out, purge.err)
         return outcomes

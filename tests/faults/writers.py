@@ -1,7 +1,7 @@
 """Foreground writers: threads that renew, insert and delete rows while a purge runs, and keep book of it.
 
-Each row has one writer, so what is last committed of it is known exactly. When no clear answer comes, the writer connects again
-and looks; where the row is gone by then, the book keeps both possibilities.
+Each row has one writer, so what is last committed of it is known exactly. When no clear answer comes, the writer connects
+again and looks; where the row is gone by then, the book keeps both possibilities.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ RESOLVE_BOUND_S = 90.0
 class Writers:
     """All writers of one schedule. ``stop`` before looking at the book."""
 
-    def __init__(self, count: int, place: Place, shape: Shape, book: Book, maker: RowMaker, seed: str, pause_s: float) -> None:
+    def __init__(
+        self, count: int, place: Place, shape: Shape, book: Book, maker: RowMaker, seed: str, pause_s: float
+    ) -> None:
         self.stopping = threading.Event()
         self.failures: list[str] = []
         self.done = 0
@@ -68,7 +70,12 @@ class Writer:
         self._keys: list[Key] = own[number::count]
         self._others = {table: sorted(book.tables[table].lives)[number::count] for table in shape.tables[1:]}
         self._next_row = (number + 1) * 100_000
-        self._acts: list[Callable[[], None]] = [self._renew] * 4 + [self._touch, self._insert, self._together, self._expire]
+        self._acts: list[Callable[[], None]] = [self._renew] * 4 + [
+            self._touch,
+            self._insert,
+            self._together,
+            self._expire,
+        ]
         if shape.writers_delete:
             self._acts += [self._delete]
             if not shape.foreign_key:
@@ -115,7 +122,9 @@ class Writer:
         row = self._some_row()
         if row is None or self._look(MAIN, row[0]) is not None:
             return
-        new = self._changed(row, {EXPIRES: self._maker.doomed_time() if self._rng.random() < 0.5 else self._maker.live_time()})
+        new = self._changed(
+            row, {EXPIRES: self._maker.doomed_time() if self._rng.random() < 0.5 else self._maker.live_time()}
+        )
         self._settle([("insert", MAIN, new)], lambda: self._put(MAIN, new))
 
     def _delete(self) -> None:
@@ -206,7 +215,10 @@ class Writer:
     def _look(self, table: str, key: Key) -> Row | None:
         cursor = self._connect().cursor()
         names = ", ".join(self._place.quoted(name) for name in COLUMNS[table])
-        cursor.execute(f"SELECT {names} FROM {self._place.quoted(table)} WHERE {self._place.quoted('ID')} = {self._place.mark}", (key,))
+        cursor.execute(
+            f"SELECT {names} FROM {self._place.quoted(table)} WHERE {self._place.quoted('ID')} = {self._place.mark}",
+            (key,),
+        )
         row = cursor.fetchone()
         return None if row is None else tuple(row)
 

@@ -1,8 +1,8 @@
 """Starts purges without paying for the interpreter each time: a process with everything imported, which forks.
 
 Reads one JSON request a line on standard input, ``{"arguments": [...], "environment": {...}, "stdout": path, "stderr":
-path, "memory_bytes": n | null}``, and answers ``{"pid": n}``, later ``{"pid": n, "code": wait status}``. Nothing is connected and no
-plugin is loaded before the fork.
+path, "memory_bytes": n | null}``, and answers ``{"pid": n}``, later ``{"pid": n, "code": wait status}``. Nothing is
+connected and no plugin is loaded before the fork.
 """
 
 from __future__ import annotations

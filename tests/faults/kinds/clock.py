@@ -1,4 +1,4 @@
-"""Clocks that jump and zones that change, in the middle of a run. The cutoff of a run is fixed, so nothing may follow."""
+"""Clocks that jump and zones that change, in the middle of a run. A run's cutoff is fixed: nothing may follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of faults. Each is a function that does its harm to one purge or several and returns when they have ended."""
+"""The list of faults. Each is a function that harms one purge or several and returns when they have ended."""
 
 from __future__ import annotations
 

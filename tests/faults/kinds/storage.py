@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @kind("disk full: state folder")
 def state_folder_full(world: World, rng: random.Random) -> None:
+    world.terms.state_lags = True
     world.station.client.disk(DISK_FULL, world.folder / "state", budget_bytes=rng.choice((0, 100, 500)))
     world.end(world.start())
     world.fired += world.station.client.refusals
@@ -28,7 +29,7 @@ def file_full(world: World, rng: random.Random) -> None:
         suffix = rng.choice(("", "", "-wal", "-journal", ".db"))
         world.station.client.disk(state, world.place.file, suffix=suffix, budget_bytes=rng.choice((0, 2_000, 30_000)))
         purge.go("here")
-        purge.ended.wait(rng.choice((0.1, 1.0, 20.0)))
+        purge.ended.wait(rng.choice((0.1, 0.1, 1.0, 1.0, 1.0, 3.0, 3.0, 15.0)))
         world.station.client.disk(DISK_WHOLE)
     world.end(purge)
 
