@@ -47,26 +47,19 @@ def main() -> int:
     for backend in options.backend or BACKENDS:
         count = options.schedules or (FULL[backend] if options.full else DEFAULT_SCHEDULES)
         counts[backend] = range(options.first, options.first + count)
-    print(
-        f"seed {options.seed}, archive to table {'on in half' if order.archive else 'not offered'}, {os.cpu_count()} processors"
-    )
+    archive = "on in half" if order.archive else "not offered"
+    print(f"seed {options.seed}, archive to table {archive}, {os.cpu_count()} processors", flush=True)
 
     def told(result: suite.Result) -> None:
         if result.elapsed_s > SLOW_S:
-            print(
-                f"slow: {result.elapsed_s:.1f} s  {result.backend} {result.number} {result.kind}, {result.shape}",
-                flush=True,
-            )
+            name = f"{result.backend} {result.number} {result.kind}, {result.shape}"
+            print(f"slow: {result.elapsed_s:.1f} s  {name}", flush=True)
         if not result.failed:
             return
-        again = (
-            f"tests/faults/run --seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
-        )
-        again += "".join(f" --kind '{kind}'" for kind in kinds)
-        print(
-            f"FAILED  {again}  # {result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}  ({result.kept})",
-            flush=True,
-        )
+        again = f"--seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
+        again += "".join(f' --kind "{kind}"' for kind in kinds)
+        why = f"{result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}"
+        print(f"FAILED  tests/faults/run {again}  # {why}  ({result.kept})", flush=True)
 
     results = suite.run(order, counts, told, workers=options.workers)
     print(table(results))

@@ -24,7 +24,7 @@ class Life:
 
 @dataclass
 class Ledger:
-    """The rows of one table, as its writers know them. Each key has one writer; all may be read when the writers rest."""
+    """The rows of one table, as its writers know them. Each key has one writer; read it when they rest."""
 
     columns: tuple[str, ...]
     lives: dict[Key, Life] = field(default_factory=dict)

@@ -257,7 +257,7 @@ def _check_tables(verdict: Verdict, shape: Shape, found: Found, terms: Terms) ->
 
 
 def check_outcome(outcome: Outcome, out: str, err: str) -> list[str]:
-    """What each run must keep to, whatever befell it: exit code, JSON, and nothing but lines for people on standard error."""
+    """What each run must keep to, whatever befell it: exit code, JSON, nothing but messages on standard error."""
     complaints = []
     where = f"{outcome.name} (exit {outcome.code})"
     if "Traceback" in err or "terminate called" in err:

@@ -75,8 +75,7 @@ def policy_text(shape: Shape, *, grace: str = "2h", extra: str = "") -> str:
 
 def expired(row: Row, now_s: int, grace_s: int = GRACE_S) -> bool:
     """Zero, negative and NULL never expire."""
-    expires: int | None = row[EXPIRES]
-    return expires is not None and expires > 0 and expires + grace_s < now_s
+    return row[EXPIRES] is not None and 0 < int(row[EXPIRES]) < now_s - grace_s
 
 
 class Meaning:

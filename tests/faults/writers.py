@@ -1,7 +1,7 @@
 """Foreground writers: threads that renew, insert and delete rows while a purge runs, and keep book of it.
 
-Each row has one writer, so what is last committed of it is known exactly. When no clear answer comes, the writer connects
-again and looks; where the row is gone by then, the book keeps both possibilities.
+Each row has one writer, so what is last committed of it is known exactly. When no clear answer comes, the writer
+connects again and looks; where the row is gone by then, the book keeps both possibilities.
 """
 
 from __future__ import annotations
