@@ -96,7 +96,8 @@ class Meaning:
         if self.shape.name == "unused":
             return row[ID] not in self._used
         if self.shape.name == "latest":
-            return sum(place > row[SEQ_NO] for place in places[row[GRP]]) >= KEPT
+            newer = [place for place in places[row[GRP]] if place > row[SEQ_NO]]
+            return len(newer) >= KEPT
         return True
 
     def held(self, row: Row) -> bool:
