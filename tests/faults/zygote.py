@@ -35,6 +35,7 @@ PRELOADED = (
 
 
 def main() -> None:
+    _die_with_parent()
     for module in PRELOADED:
         importlib.import_module(module)
     selector = selectors.DefaultSelector()
@@ -58,6 +59,10 @@ def main() -> None:
                 _answer({"pid": key.data, "code": os.waitstatus_to_exitcode(status)})
 
 
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _answer(document: dict[str, Any]) -> None:
     os.write(1, json.dumps(document).encode() + b"\n")
 
@@ -77,7 +82,7 @@ def _forked(request: dict[str, Any]) -> int:
 
 
 def _purge(request: dict[str, Any]) -> int:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _die_with_parent()
     for target, path in ((0, os.devnull), (1, request["stdout"]), (2, request["stderr"])):
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(opened, target)
