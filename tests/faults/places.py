@@ -7,11 +7,12 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from faults.book import Row
-from faults.shapes import COLUMNS, MAIN, PARTS, PINNED, Shape
+from faults.shapes import COLUMNS, EXPIRES, MAIN, PARTS, PINNED, Shape
 from servers import Connection, MariaDb, MySql56, PostgreSql, Server, connect
 
 BACKENDS = ("sqlite", "postgresql", "mariadb", "mysql56")
@@ -19,13 +20,22 @@ SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSql, "mariadb": MariaDb
 USER, PASSWORD = "purger", "purger"
 ROWS_A_STATEMENT = 250
 KEY_TYPES = {True: "VARCHAR(40)", False: "BIGINT"}
+# How expiry is stored: seconds, a wall clock in UTC, or an instant.
+TIME_TYPES = {
+    "seconds": dict.fromkeys(BACKENDS, "BIGINT"),
+    "wall": {"sqlite": "TEXT", "postgresql": "timestamp", "mariadb": "DATETIME", "mysql56": "DATETIME"},
+    "zoned": {"sqlite": "TEXT", "postgresql": "timestamptz", "mariadb": "TIMESTAMP NULL", "mysql56": "TIMESTAMP NULL"},
+}
 
 
 class Place:
     """Where one schedule's tables are."""
 
-    def __init__(self, backend: str, name: str, folder: Path, server: Server | None, journal: str) -> None:
+    def __init__(
+        self, backend: str, name: str, folder: Path, server: Server | None, journal: str, stored_as: str
+    ) -> None:
         self.backend = backend
+        self.stored_as = stored_as
         self.name = name
         self.server = server
         self.file = folder / f"{name}.db"
@@ -49,8 +59,34 @@ class Place:
 
     @contextlib.contextmanager
     def admin(self) -> Iterator[Connection]:
-        with contextlib.closing(connect(self.admin_url)) as connection:
+        with contextlib.closing(self.connect()) as connection:
             yield connection
+
+    def connect(self) -> Connection:
+        """A session in UTC, whatever the server's own zone is made to be."""
+        connection = connect(self.admin_url)
+        if self.is_mysql:
+            connection.cursor().execute("SET SESSION time_zone = '+00:00'")
+        elif self.server is not None:
+            connection.cursor().execute("SET TIME ZONE 'UTC'")
+        return connection
+
+    def stored(self, table: str, row: Row) -> Row:
+        """The row as it is written: with its expiry in the column's own type."""
+        if self.stored_as == "seconds" or table != MAIN or row[EXPIRES] is None:
+            return row
+        text = f"{datetime.fromtimestamp(row[EXPIRES], timezone.utc):%Y-%m-%d %H:%M:%S}"
+        marked = text if self.is_mysql or self.stored_as == "wall" else f"{text}+00:00"
+        return (*row[:EXPIRES], marked, *row[EXPIRES + 1 :])
+
+    def read(self, table: str, row: Row) -> Row:
+        """The other way."""
+        if self.stored_as == "seconds" or table != MAIN or row[EXPIRES] is None:
+            return row
+        value = row[EXPIRES]
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+        zoned = instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+        return (*row[:EXPIRES], int(zoned.timestamp()), *row[EXPIRES + 1 :])
 
     def run(self, *statements: str) -> None:
         """Statements of the administrator, each committed."""
@@ -78,9 +114,10 @@ class Place:
     def quoted(self, name: str) -> str:
         return f"`{name}`" if self.is_mysql else f'"{name}"'
 
-    def content(self, table: str, columns: tuple[str, ...]) -> list[Row]:
+    def content(self, table: str, columns: tuple[str, ...], *, of: str | None = None) -> list[Row]:
+        """``of``: the table whose rows these are, when they are elsewhere."""
         named = ", ".join(self.quoted(column) for column in columns)
-        return self.query(f"SELECT {named} FROM {self.quoted(table)}")
+        return [self.read(of or table, row) for row in self.query(f"SELECT {named} FROM {self.quoted(table)}")]
 
     def create(self, shape: Shape, *, text_keys: bool, indexed: bool, keyed: bool) -> None:
         """The tables of a shape. ``keyed``: the main table has a primary key."""
@@ -88,7 +125,8 @@ class Place:
         engine = " ENGINE=InnoDB" if self.is_mysql else ""
         primary = f", PRIMARY KEY ({q('ID')})" if keyed else ""
         statements = [
-            f"CREATE TABLE {q(MAIN)} ({q('ID')} {key} NOT NULL, {q('GRP')} BIGINT NOT NULL, {q('EXPIRES')} BIGINT, "
+            f"CREATE TABLE {q(MAIN)} ({q('ID')} {key} NOT NULL, {q('GRP')} BIGINT NOT NULL, "
+            f"{q('EXPIRES')} {TIME_TYPES[self.stored_as][self.backend]}, "
             f"{q('SEQ_NO')} BIGINT NOT NULL, {q('VERSION')} BIGINT NOT NULL, {q('NOTE')} VARCHAR(200){primary}){engine}"
         ]
         for table in shape.tables[1:]:
@@ -140,7 +178,7 @@ class Place:
                     part = content[start : start + (ROWS_A_STATEMENT if self.server else 100)]
                     cursor.execute(
                         f"INSERT INTO {self.quoted(table)} VALUES " + ", ".join([one] * len(part)),
-                        [value for row in part for value in row],
+                        [value for row in part for value in self.stored(table, row)],
                     )
             if self.backend == "postgresql":
                 cursor.execute("ANALYZE")

@@ -23,6 +23,7 @@ class Schedule:
     text_keys: bool
     indexed: bool
     keyed: bool
+    stored_as: str  # the expiry
     journal: str  # SQLite only
     archived: bool
     chunk_ms: int
@@ -66,6 +67,7 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, arc
         text_keys=rng.random() < 0.3,
         indexed=rng.random() < 0.3,
         keyed=not keyless,
+        stored_as=rng.choice(kind.stored_as or ("seconds", "seconds", "wall", "zoned")),
         journal=rng.choice(("WAL", "DELETE", "TRUNCATE", "PERSIST")),
         archived=archived,
         chunk_ms=rng.choice((2, 5, 20, 100)),

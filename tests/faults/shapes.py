@@ -66,10 +66,11 @@ SHAPES = {
 }
 
 
-def policy_text(shape: Shape, *, grace: str = "2h", extra: str = "") -> str:
+def policy_text(shape: Shape, stored_as: str, *, grace: str = "2h") -> str:
+    unit = "s" if stored_as == "seconds" else "timestamp"
     return (
         f'[[policy]]\nname = "{shape.name}"\ntable = "{MAIN}"\ngrace = "{grace}"\n'
-        f'expired = {{ column = "EXPIRES", unit = "s" }}\n{shape.rules}\n{extra}\n'
+        f'expired = {{ column = "EXPIRES", unit = "{unit}" }}\n{shape.rules}\n'
     )
 
 
@@ -123,12 +124,15 @@ def _by_group(rows: Iterable[Row]) -> dict[object, list[int]]:
 class RowMaker:
     """Rows by seed: long expired, within grace, live, and never expiring."""
 
-    def __init__(self, rng: random.Random, shape: Shape, now_s: int, doomed_share: float, text_keys: bool) -> None:
+    def __init__(
+        self, rng: random.Random, shape: Shape, now_s: int, doomed_share: float, text_keys: bool, numbers: bool
+    ) -> None:
         self._rng = rng
         self._shape = shape
         self._now_s = now_s
         self._doomed_share = doomed_share
         self._text_keys = text_keys
+        self._numbers = numbers  # zero counts as NULL; a time has no zero
 
     def key(self, number: int) -> object:
         return f"key-{number * 7919 % 100_003:06d}-{number}" if self._text_keys else number
@@ -141,7 +145,7 @@ class RowMaker:
         if choice < 0.1:
             return None
         if choice < 0.2:
-            return 0
+            return 0 if self._numbers else None
         if choice < 0.5:
             return self._now_s - self._rng.randint(0, GRACE_S - 1_800)
         return self._now_s + self._rng.randint(600, 864_000)

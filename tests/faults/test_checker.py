@@ -23,7 +23,7 @@ class Scene:
     def __init__(self, shape_name: str) -> None:
         self.shape: Shape = SHAPES[shape_name]
         rng = random.Random(5)
-        maker = RowMaker(rng, self.shape, NOW_S, 0.6, text_keys=False)
+        maker = RowMaker(rng, self.shape, NOW_S, 0.6, text_keys=False, numbers=True)
         rows = initial_rows(maker, self.shape, ROWS, rng)
         self.book = Book({table: COLUMNS[table] for table in self.shape.tables})
         for table, content in rows.items():

@@ -50,13 +50,22 @@ class World(Levers):
         self.proxy: TcpProxy | None = None
         self._stack = contextlib.ExitStack()
         folder.mkdir(parents=True)
-        self.place = Place(schedule.backend, schedule.name.replace("-", "_"), folder, self.server, schedule.journal)
+        self.place = Place(
+            schedule.backend, schedule.name.replace("-", "_"), folder, self.server, schedule.journal, schedule.stored_as
+        )
         self.policy = folder / "policy.toml"
-        self.policy.write_text(policy_text(self.shape))
+        self.policy.write_text(policy_text(self.shape, schedule.stored_as))
         rng = schedule.random("rows")
         self.text_keys = schedule.text_keys
         self._hogs: list[Connection] = []
-        self.maker = maker = RowMaker(rng, self.shape, self.terms.now_s, schedule.doomed_share, schedule.text_keys)
+        self.maker = maker = RowMaker(
+            rng,
+            self.shape,
+            self.terms.now_s,
+            schedule.doomed_share,
+            schedule.text_keys,
+            schedule.stored_as == "seconds",
+        )
         self.place.create(self.shape, text_keys=schedule.text_keys, indexed=schedule.indexed, keyed=schedule.keyed)
         rows = initial_rows(maker, self.shape, schedule.rows, rng)
         self.place.fill(rows)
@@ -206,7 +215,9 @@ class World(Levers):
         tables = self.place.tables()
         archives = {
             table: self.place.content(
-                ARCHIVE + table, (*COLUMNS[table], "purgekit_run_id", "purgekit_chunk", "purgekit_archived_utc")
+                ARCHIVE + table,
+                (*COLUMNS[table], "purgekit_run_id", "purgekit_chunk", "purgekit_archived_utc"),
+                of=table,
             )
             for table in self.shape.purged
             if ARCHIVE + table in tables

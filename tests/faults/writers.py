@@ -16,7 +16,7 @@ from typing import Any
 from faults.book import Book, Key, Row
 from faults.places import Place
 from faults.shapes import COLUMNS, EXPIRES, MAIN, PARTS, RowMaker, Shape
-from servers import Connection, connect
+from servers import Connection
 
 RESOLVE_BOUND_S = 90.0
 
@@ -220,16 +220,18 @@ class Writer:
             (key,),
         )
         row = cursor.fetchone()
-        return None if row is None else tuple(row)
+        return None if row is None else self._place.read(table, tuple(row))
 
     def _update(self, table: str, row: Row) -> list[int]:
         q, mark = self._place.quoted, self._place.mark
         sets = ", ".join(f"{q(name)} = {mark}" for name in COLUMNS[table][1:])
-        return self._count(f"UPDATE {q(table)} SET {sets} WHERE {q('ID')} = {mark}", (*row[1:], row[0]))
+        return self._count(
+            f"UPDATE {q(table)} SET {sets} WHERE {q('ID')} = {mark}", (*self._place.stored(table, row)[1:], row[0])
+        )
 
     def _put(self, table: str, row: Row) -> list[int]:
         marks = ", ".join([self._place.mark] * len(row))
-        return self._count(f"INSERT INTO {self._place.quoted(table)} VALUES ({marks})", row)
+        return self._count(f"INSERT INTO {self._place.quoted(table)} VALUES ({marks})", self._place.stored(table, row))
 
     def _remove(self, table: str, key: Key) -> list[int]:
         q = self._place.quoted
@@ -242,7 +244,7 @@ class Writer:
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            self._connection = connect(self._place.admin_url)
+            self._connection = self._place.connect()
             cursor = self._connection.cursor()
             if self._place.is_mysql:
                 cursor.execute("SET SESSION innodb_lock_wait_timeout = 5")

@@ -45,7 +45,7 @@ def client_clock_wrong(world: World, rng: random.Random) -> None:
     world.station.client.clock(0)
 
 
-@kind("zone changes")
+@kind("zone changes", stored_as=("wall", "zoned"))
 def zone_changes(world: World, rng: random.Random) -> None:
     """Another zone of the client for each run, and another of the server in the middle of one."""
     world.environment["TZ"] = rng.choice(ZONES)

@@ -25,6 +25,7 @@ class Kind:
     addable: bool = True  # other faults may follow it in one schedule
     quiet: bool = False  # no foreground writers
     shapes: tuple[str, ...] = ()  # only these; empty: all
+    stored_as: tuple[str, ...] = ()  # likewise
 
     def serves(self, backend: str) -> bool:
         return backend in self.backends
@@ -37,11 +38,12 @@ def kind(
     addable: bool = True,
     quiet: bool = False,
     shapes: tuple[str, ...] = (),
+    stored_as: tuple[str, ...] = (),
 ) -> Callable[[Harm], Harm]:
     """Register a fault under its name. Order of definition is the order in which schedules take turns."""
 
     def register(harm: Harm) -> Harm:
-        KINDS[name] = Kind(name, harm, backends, addable, quiet, shapes)
+        KINDS[name] = Kind(name, harm, backends, addable, quiet, shapes, stored_as)
         return harm
 
     return register

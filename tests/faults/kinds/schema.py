@@ -19,7 +19,7 @@ def policy_edited(world: World, rng: random.Random) -> None:
     other = world.folder / "other.toml"
     grace = rng.choice(("3d", "30m", "6d"))
     world.terms.other_grace_s = {"3d": 259_200, "30m": 1_800, "6d": 518_400}[grace]
-    other.write_text(policy_text(world.shape, grace=grace))
+    other.write_text(policy_text(world.shape, world.schedule.stored_as, grace=grace))
     world.end(world.start(any_step(world, rng, chunks_only=True) + "=kill", policy=other))
     if rng.random() < 0.5:
         world.end(world.start(any_step(world, rng, chunks_only=True) + "=kill"))
