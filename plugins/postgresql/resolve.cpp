@@ -23,12 +23,13 @@ constexpr const char* candidates =
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND "
     "CASE WHEN $1::text = '' THEN n.nspname = ANY(pg_catalog.current_schemas(false))"
-    " WHEN $2::boolean THEN n.nspname = $1::text ELSE pg_catalog.lower(n.nspname) = pg_catalog.lower($1::text) END";
+    " WHEN $2::boolean THEN n.nspname = $1::text ELSE pg_catalog.lower(n.nspname::text COLLATE pg_catalog.\"default\") = pg_catalog.lower($1::text) END";
 
 }  // namespace
 
 Catalogue::Found Catalogue::find(const TableName& name) {
-  const Rows rows = session_.query(std::string(candidates) + " AND pg_catalog.lower(c.relname) = pg_catalog.lower($3::text) ORDER BY 5, 2, 3",
+  // Names have the collation "C", in which lower() knows ASCII only: both sides must be folded alike.
+  const Rows rows = session_.query(std::string(candidates) + " AND pg_catalog.lower(c.relname::text COLLATE pg_catalog.\"default\") = pg_catalog.lower($3::text) ORDER BY 5, 2, 3",
                                    {Value::string(name.schema), Value::boolean(name.schema_quoted), Value::string(name.name)});
   const auto keep = [&](const auto& rule) {
     Rows kept;
