@@ -12,15 +12,22 @@ namespace purgekit {
 
 /// More than any document of ours: a number above it was not counted by us, and sums of these can't overflow.
 constexpr std::int64_t most_believable = std::int64_t{1} << 60;
-constexpr std::size_t longest_document = std::size_t{4} << 20;
+constexpr std::size_t longest_document = std::size_t{1} << 20;
+constexpr int deepest_document = 32;
 
 inline bool believable(std::int64_t number) { return number >= 0 && number <= most_believable; }
 
 /// The object in `document`; an empty one when there is none to be read.
 inline Json foreign_record(const std::string& document) {
   if (document.size() > longest_document) return Json::object();
-  Json json = Json::parse(document, nullptr, false);
-  return json.is_object() ? json : Json::object();
+  bool too_deep = false;  // copying and writing such a one would overflow the stack
+  const auto watch = [&](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > deepest_document;
+    return !too_deep;
+  };
+  Json json = Json::parse(document, watch, false);
+  if (too_deep || !json.is_object()) return Json::object();
+  return json;
 }
 
 inline std::string foreign_text(const Json& record, const char* key, const std::string& fallback = "") {

@@ -39,8 +39,15 @@ void check_kind(const Table& table) {
   }
 }
 
+// Tables that a condition looks at, and nothing is deleted from.
+const Table& readable(const Table& table) {
+  if (table.can_select) return table;
+  const std::string hint = table.grant_hint.empty() ? "GRANT SELECT ON " + full_name(table) : table.grant_hint;
+  refuse("privilege", "this user may not read " + full_name(table) + ", which decides what may go; an administrator can run: " + hint);
+}
+
 // What a delete of these rows would do to other tables behind our back.
-void check_references(const Table& table, PolicyPlan& plan) {
+void check_references(Catalogue& catalogue, const Table& table, PolicyPlan& plan) {
   for (const sdk::Reference& r : table.references) {
     if (!r.enforced) continue;
     const std::string child = table_name_text(r.child_schema, r.child_table);
@@ -51,6 +58,7 @@ void check_references(const Table& table, PolicyPlan& plan) {
     if (r.action != PK_FK_RESTRICT) {
       refuse("set_null", "foreign key " + r.name + " of " + child + " would change its rows when rows of " + full_name(table) + " go (SET NULL or SET DEFAULT); change the constraint first");
     }
+    if (const Table* referring = catalogue.find(child)) readable(*referring);
     plan.guards.push_back(r);
     plan.warnings.push_back({"foreign_key", "rows that " + child + " refers to (" + r.name + ") stay and are reported as blocked"});
     if (!r.child_indexed) {
@@ -164,7 +172,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const LoweredPredicate predicate = lower(policy.where, input);
   const std::vector<TimeUse> uses = time_uses(policy.where, input);
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
-  check_references(plan.table, plan);
+  check_references(catalogue, plan.table, plan);
   plan.dependents = resolve_dependents(catalogue, policy, plan.table);
   plan.archives = resolve_archives(options.archive.empty() ? policy.archive : options.archive, plan.table, plan.dependents);
   warn_about_server(server, plan);
@@ -213,7 +221,7 @@ const Table& Catalogue::table(const std::string& written_name) {
 }
 
 LowerInput Catalogue::input(const Table& table, std::int64_t now_ns, const Policy& policy, const Zones& zones) {
-  return LowerInput{table, now_ns, policy.grace_ns, zones, [this](const std::string& name) -> const Table& { return this->table(name); }};
+  return LowerInput{table, now_ns, policy.grace_ns, zones, [this](const std::string& name) -> const Table& { return readable(this->table(name)); }};
 }
 
 std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const Table& table) {

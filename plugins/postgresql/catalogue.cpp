@@ -46,8 +46,17 @@ std::vector<std::string> names_in(const std::string& json) { return nlohmann::js
 
 }  // namespace
 
+Catalogue::Found Catalogue::find_or_explain(const sdk::TableName& name) {
+  try {
+    return find(name);
+  } catch (const Error& e) {
+    if (e.code() == PK_NOT_FOUND) explain_unusable_schema(name);
+    throw;
+  }
+}
+
 Table Catalogue::describe(const sdk::TableName& name) {
-  const Found found = find(name);
+  const Found found = find_or_explain(name);
   Table table;
   table.schema = found.schema;
   table.name = found.name;

@@ -33,6 +33,8 @@ class Catalogue {
   };
 
   Found find(const sdk::TableName& name);
+  Found find_or_explain(const sdk::TableName& name);
+  void explain_unusable_schema(const sdk::TableName& name);
   void read_columns(const Found& found, sdk::Table& table);
   void read_indexes(const Found& found, sdk::Table& table);
   void read_references(const std::string& oids, sdk::Table& table);

@@ -27,6 +27,21 @@ constexpr const char* candidates =
 
 }  // namespace
 
+// A schema that this user may not use is left out of the search path without a word, and the table looks absent.
+void Catalogue::explain_unusable_schema(const TableName& name) {
+  if (!name.schema.empty()) return;
+  const Rows rows = session_.query(
+      "SELECT n.nspname::text, pg_catalog.quote_ident(current_user) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+      " WHERE c.relkind IN ('r', 'p') AND pg_catalog.lower(c.relname::text COLLATE pg_catalog.\"default\") = pg_catalog.lower($1::text)"
+      " AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND n.nspname::text IN (SELECT pg_catalog.btrim(p.part, ' \"')"
+      " FROM pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.current_setting('search_path'), ',')) AS p(part)) ORDER BY 1 LIMIT 1",
+      {Value::string(name.name)});
+  if (rows.empty()) return;
+  const std::string& schema = rows[0].at(0).text;
+  throw Error(PK_PRIVILEGE, "table " + name.name + " lies in schema " + schema + ", which this user may not use; an administrator can run: GRANT USAGE ON SCHEMA " +
+                                session_.dialect().quote(schema) + " TO " + rows[0].at(1).text);
+}
+
 Catalogue::Found Catalogue::find(const TableName& name) {
   // Names have the collation "C", in which lower() knows ASCII only: both sides must be folded alike.
   const Rows rows = session_.query(std::string(candidates) + " AND pg_catalog.lower(c.relname::text COLLATE pg_catalog.\"default\") = pg_catalog.lower($3::text) ORDER BY 5, 2, 3",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import purgekit as pk
-from engine.takeover import LIVE, ROWS, Outcome, Purge, Takeover, fill, until
 from engine.tables import survivors
+from engine.takeover import LIVE, ROWS, Outcome, Purge, Takeover, fill, until
 from servers import Connection, MariaDb, MySql56, Network, PostgreSql, Server
 
 pytestmark = pytest.mark.long

@@ -27,7 +27,7 @@ name = "sessions"
 table = "{TABLE}"
 max_fraction = 1.0
 expired = {{ column = "EXPIRES", unit = "s" }}
-dependents = [{{ table = "{CHILD}", on = {{ SESSION = "ID" }} }}]
+dependents = [{{ table = "{CHILD}", on = {{ SESSION = "ID" }}, unless_referenced = false }}]
 """
 
 
@@ -101,7 +101,7 @@ def documented(file: Path, server: Server) -> list[str]:
 
 
 def put_in(line: str, account: Account) -> str:
-    line = re.sub(r"purge_user(@'%')?", account.grantee, line)
+    line = re.sub(r"purge_user(@'%')?", account.grantee, line).replace("iam.*", f"{account.database}.*")
     names = {"session_child": CHILD, "session_use": REFERRING, "session": TABLE}
     for written, here in names.items():
         line = re.sub(rf"\b(?:iam\.|public\.)?{written}\b", here, line)
@@ -196,6 +196,26 @@ def refusal(account: Account, folder: Path, right: str, words: Sequence[str]) ->
     assert len(survivors(account.connection)) == 20, before
     assert len(survivors(account.connection, CHILD)) == 20, before
     account.grant(right)
+
+
+def test_mysql_a_cascade_that_the_user_cannot_see(account: Account, tmp_path: Path) -> None:
+    """Without REFERENCES the plan warns; with it the cascade is seen and refused."""
+    if not isinstance(account.server, MySqlFamily):
+        return  # PostgreSQL's catalogue is open to everybody
+    lines = [put_in(line, account) for line in documented(README, account.server)]
+    account.execute(
+        *(line for line in lines if LEDGER not in line),
+        f"CREATE TABLE UNSEEN (ID BIGINT PRIMARY KEY, S BIGINT, FOREIGN KEY (S) REFERENCES {TABLE} (ID) "
+        "ON DELETE CASCADE) ENGINE=InnoDB",
+        f"INSERT INTO UNSEEN SELECT ID, ID FROM {TABLE}",
+    )
+    code, out, err = purge(account, tmp_path)
+    assert (code, json.loads(out)["code"]) == (2, "cascade"), err
+    account.revoke(f"REFERENCES ON {account.database}.*")
+    policy = tmp_path / "policy.toml"
+    (code,), written = run_all(tmp_path, [["plan", account.url, str(policy)]], {})
+    assert code == 0
+    assert b"GRANT REFERENCES" in b" ".join(written["stdout"].split())
 
 
 def test_each_missing_right_is_refused_with_its_grant(account: Account, tmp_path: Path) -> None:
