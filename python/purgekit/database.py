@@ -17,9 +17,9 @@ from purgekit.limits import Limits
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
 from purgekit.plugins import find_backends
+from purgekit.recorded import Recorded
 from purgekit.report import Json, Plan, Report
-from purgekit.signals import stop_on_ctrl_c
-from purgekit.state import RunStore, new_run_id
+from purgekit.state import new_run_id
 from purgekit.text import printable
 from purgekit.url import Target, find_password, parse_url
 from purgekit.zones import steps_by_zone
@@ -182,11 +182,7 @@ class Database:
             "accept_clock": accept_clock or plan.accept_clock,
             "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
         }
-        document = self._recorded_run(plan, options)
-        if end:
-            _name_deadline(document, end[1])
-        RunStore().end(run_id, document)
-        return _finished(Report(document))
+        return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
     def history(self, ledger: str = DEFAULT_LEDGER) -> list[Json]:
         """The runs that the database's own ledger knows, the newest first."""
@@ -215,18 +211,6 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
-
-    def _recorded_run(self, plan: Plan, options: Json) -> Json:
-        store, run_id = RunStore(), options["run_id"]
-        store.begin(run_id, str(self._target), [entry["policy"] for entry in plan.policies])
-        try:
-            with stop_on_ctrl_c(options["control"]):
-                text = self._connection.run(plan.native, **options)
-        except BaseException:
-            store.refused(run_id)
-            raise
-        document: Json = json.loads(text)
-        return document
 
     def _advice(self, policy: _core.Policy, options: Json) -> list[Json]:
         """Warnings that the policy's pack has about part of the purgeable rows, counted by a plan of their own."""
@@ -278,19 +262,12 @@ def _policy_hash(policy: _core.Policy) -> str:
     return hashlib.sha256(policy.to_json().encode()).hexdigest()
 
 
-def _name_deadline(document: Json, limit: str) -> None:
-    """The engine knows one deadline; people know which of their limits it came from."""
-    for part in (document, *document["policies"]):
-        if part.get("stop_reason") == "deadline":
-            part["stop_reason"] = limit
-
-
 def _finished(report: Report) -> Report:
     if report.status != "failed":
         return report
     error = report.error or {}
     failure = PurgeFailed(
-        str(error.get("message") or "the run failed part-way; what was done is committed, run again to go on"),
+        report.failure,
         code=str(error.get("code") or ""),
         table=error.get("table"),
         policy=error.get("policy"),

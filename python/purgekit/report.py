@@ -137,6 +137,19 @@ class Report:
         found: Json | None = self._json.get("error")
         return found
 
+    @property
+    def flight(self) -> str | None:
+        """Path of the flight record, when the run failed or was fenced out."""
+        found: str | None = self._json.get("flight")
+        return found
+
+    @property
+    def failure(self) -> str:
+        """For people: what failed, what was done, what is safe, how to go on, where to look."""
+        unknown = "the run failed part-way; run the same command again to go on"
+        message = str((self.error or {}).get("message") or unknown)
+        return message + (f"; flight record: {self.flight}" if self.flight else "")
+
     def __repr__(self) -> str:
         why = f" ({self.stop_reason})" if self.stop_reason else ""
         return f"<Report {printable(self.run_id)}: {self.status}{printable(why)}, {self.rows_deleted:,} rows deleted>"

@@ -47,22 +47,34 @@ def history(
     url = url_or_run if url_or_run and ("://" in url_or_run or run_id) else None
     wanted = run_id if url else url_or_run
     runs = _from_ledger(url, ledger, password_file) if url else RunStore().runs()
+    flight = None
     if wanted:
         runs = [_find(runs, wanted)]
-        if not url:
-            runs = [RunStore().read(wanted) or runs[0]]
+        flight = RunStore().read_flight(wanted)
+        # What this machine knows besides: the report. The ledger's own figures stay the ledger's.
+        runs = [{**(RunStore().read(wanted) or {}), **runs[0]}]
     if json:
-        print_json({"schema": "purgekit.history/1", "runs": runs})
+        document = {"schema": "purgekit.history/1", "runs": runs}
+        print_json({**document, "flight_record": flight} if flight else document)
         return
     if not runs:
         say("purgekit: no run yet" + ("" if url else "; PURGEKIT_STATE names the folder that is looked in"))
         return
     console().print(table(None, COLUMNS, [_row(run) for run in runs]))
-    if wanted and runs[0].get("report"):
-        from purgekit.cli.reportview import show_report
+    if not wanted:
+        return
+    from purgekit.cli.flightview import show_flight
+    from purgekit.cli.reportview import show_report
 
+    if runs[0].get("report"):
         console().print()
-        show_report(Report(runs[0]["report"]))
+        try:
+            show_report(Report(runs[0]["report"]))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            say("purgekit: the report of this run is damaged and can't be shown")
+    if flight:
+        console().print()
+        show_flight(flight)
 
 
 def _from_ledger(url: str, ledger: str, password_file: Any) -> list[dict[str, Any]]:

@@ -177,8 +177,13 @@ def _warn(plan: Plan) -> None:
 
 def _tell_outcome(report: Report) -> None:
     if report.status == "failed":
-        error = report.error or {}
-        say(f"purgekit: {error.get('message', 'failed part-way')}; what was done is committed, run again to go on")
+        say(f"purgekit: {report.failure}")
+    elif report.stop_reason == "fenced":
+        where = f"; flight record: {report.flight}" if report.flight else ""
+        say(
+            f"purgekit: another purge has taken the table over and goes on; the {report.rows_deleted:,} rows that "
+            f"this one deleted are committed and recorded, nothing is left to do here{where}"
+        )
     elif report.status == "stopped":
         say(f"purgekit: stopped by {report.stop_reason} after {report.rows_deleted:,} rows; run again to go on")
     elif report.exit_code == 4:
