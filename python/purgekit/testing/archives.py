@@ -18,6 +18,7 @@ MARKS = ("purgekit_run_id", "purgekit_chunk", "purgekit_archived_utc")
 
 
 def archive_of(table: str) -> str:
+    """Its default name."""
     return f"purgekit_archive_{table}"
 
 
@@ -62,7 +63,8 @@ class Archives:
             session.archive_create(policy, targets)
             assert [entry["state"] for entry in session.archive_find(policy, targets)] == [PRESENT, PRESENT]
             made = session.describe(archive_of(TABLE))
-        expected = ["ID", "STATE", "NOTE", *MARKS]  # some backends walk by a column that is not declared, and keep it too
+        # Some backends walk by a column that is not declared, and keep that too.
+        expected = ["ID", "STATE", "NOTE", *MARKS]
         assert [column["name"] for column in made["columns"] if column["name"] in expected] == expected
         assert not any(index["unique"] for index in made["indexes"])
 
