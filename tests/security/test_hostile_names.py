@@ -81,9 +81,10 @@ def make(connection: Connection, url: str, name: str) -> list[tuple[str, str]]:
     return rows
 
 
-def keys(connection: Connection, url: str, name: str) -> set[str]:
+def keys(connection: Connection, url: str, name: str, prefix: str = "") -> set[str]:
+    """Of the table, or with its prefix of its archive."""
     cursor = connection.cursor()
-    cursor.execute(f"SELECT {quoted(url, name + ' k')} FROM {quoted(url, name)}")
+    cursor.execute(f"SELECT {quoted(url, name + ' k')} FROM {quoted(url, prefix + name)}")
     return {row[0] for row in cursor.fetchall()}
 
 
@@ -111,7 +112,8 @@ def test_round_trip(any_url: str, admin: Admin, tmp_path: Path) -> None:
         states = [NAMES["looks_like_sql"], *([LONG] if label == "quotes" else [])]
         path = str(policy_file(tmp_path, name, states, label))
         commands += [["plan", any_url, path], ["plan", any_url, path, "--json"]]
-        commands += [["run", any_url, path, "--yes", "--json"], ["run", any_url, path, "--yes"]]
+        commands += [["run", any_url, path, "--yes", "--json", "--archive", 'table:"a{table}"']]
+        commands += [["run", any_url, path, "--yes"]]
     commands += [["history", any_url, "--json"], ["history", any_url], ["history"]]
     wrong = [["plan", any_url, f"{path}#{name}x"] for name in NAMES.values()]
     wrong += [["plan", f"{any_url}{quote(name)}", path] for name in NAMES.values()]
@@ -131,6 +133,7 @@ def check_outcome(
     held, doomed = VALUES[1], {key for key, state in rows if state == NAMES["looks_like_sql"]}
     assert held in doomed
     assert keys(connection, url, name) == {key for key, _ in rows} - (doomed - {held})
+    assert keys(connection, url, name, "a") == doomed - {held}
     assert plan["policies"][0]["policy"] == run["policies"][0]["policy"] == name
     assert plan["policies"][0]["rows_purgeable"] == len(doomed)
     assert run["policies"][0]["rows_deleted"] == len(doomed) - 1

@@ -17,7 +17,7 @@ from servers import Connection, Server
 from servers.mysql_family import MySqlFamily
 
 pytestmark = pytest.mark.needs_server
-LEDGER = "purgekit_ledger"
+LEDGER, ARCHIVE = "purgekit_ledger", "purgekit_archive_"
 CHILD, REFERRING = "CHILDREN", "REFERRING"
 README = Path(__file__).resolve().parents[2] / "README.md"
 PLUGINS = {"postgresql": "postgresql", "mariadb": "mysql", "mysql56": "mysql"}
@@ -103,9 +103,19 @@ def documented(file: Path, server: Server) -> list[str]:
 def put_in(line: str, account: Account) -> str:
     line = re.sub(r"purge_user(@'%')?", account.grantee, line).replace("iam.*", f"{account.database}.*")
     names = {"session_child": CHILD, "session_use": REFERRING, "session": TABLE}
+    # The default pattern, with the table's name as the catalogue has it.
+    fold = str.lower if not isinstance(account.server, MySqlFamily) else str
+    for written in ("session_child", "session"):
+        archive = f"purgekit_archive_{written}"
+        line = re.sub(rf"\b{archive}\b", f"{ARCHIVE}{fold(names[written])}", line)
     for written, here in names.items():
         line = re.sub(rf"\b(?:iam\.|public\.)?{written}\b", here, line)
     return re.sub(r"\biam\.", "", line)
+
+
+def to_delete(lines: list[str]) -> list[str]:
+    """Without what is about tables of purgekit's own, which are not there yet."""
+    return [line for line in lines if LEDGER not in line and ARCHIVE not in line]
 
 
 def purge(account: Account, folder: Path, *options: str) -> tuple[int, str, str]:
@@ -117,51 +127,14 @@ def purge(account: Account, folder: Path, *options: str) -> tuple[int, str, str]
     return code, written["stdout"].decode(), written["stderr"].decode()
 
 
-def make_ledger_as_told(account: Account, folder: Path) -> None:
+def do_as_told(account: Account, folder: Path, *options: str) -> None:
     """Run what the refusal tells the administrator to run."""
-    code, _, told = purge(account, folder)
+    code, _, told = purge(account, folder, *options)
     assert code == 2
-    statements = re.search(r"an administrator can run: (CREATE TABLE .*?); or pass --ledger none", told)
+    statements = re.search(r"an administrator can run: (CREATE TABLE .*?);?(?: or pass --ledger none)?\n", told)
     assert statements, told
     for statement in re.split(r"; *(?=GRANT )", statements[1].rstrip("; ")):
         account.execute(re.sub(r"\bTO \S+;?$", f"TO {account.grantee}", statement))
-
-
-@pytest.mark.parametrize("document", ["README.md", "plugin"])
-def test_the_documented_lines_are_enough(account: Account, document: str, tmp_path: Path) -> None:
-    plugin = README.parent / "plugins" / PLUGINS[account.server.name] / "README.md"
-    file = README if document == "README.md" else plugin
-    lines = [put_in(line, account) for line in documented(file, account.server)]
-    assert sum(LEDGER in line for line in lines) == 1
-    account.execute(*(line for line in lines if LEDGER not in line))
-    policy = tmp_path / "policy.toml"
-    policy.write_text(POLICY)
-    (code,), written = run_all(tmp_path, [["plan", account.url, str(policy), "--json"]], {})
-    assert code == 0, written
-    assert json.loads(written["stdout"])["policies"][0]["rows_purgeable"] == 20
-    make_ledger_as_told(account, tmp_path)
-    account.execute(*(line for line in lines if LEDGER in line))
-    code, out, err = purge(account, tmp_path)
-    assert code == 4, err
-    assert json.loads(out)["rows_deleted"] == 19 * 2
-    assert survivors(account.connection) == {7}
-    assert survivors(account.connection, CHILD) == {107}
-    codes, written = run_all(tmp_path, [["history", account.url, "--json"]], {})
-    assert codes == [0], written
-    assert json.loads(written["stdout"])["runs"][0]["rows_deleted"] == 38
-
-
-def test_history_needs_no_more_than_to_read_the_ledger(account: Account, tmp_path: Path) -> None:
-    lines = [put_in(line, account) for line in documented(README, account.server)]
-    account.execute(*(line for line in lines if LEDGER not in line))
-    make_ledger_as_told(account, tmp_path)
-    assert purge(account, tmp_path)[0] == 4
-    account.execute(f"UPDATE {LEDGER} SET document = REPLACE(document, 'completed', 'running') WHERE kind = 'run'")
-    for line in [f"SELECT, DELETE ON {TABLE}", f"SELECT, DELETE ON {CHILD}", f"INSERT, UPDATE, DELETE ON {LEDGER}"]:
-        account.revoke(line)
-    codes, written = run_all(tmp_path, [["history", account.url, "--json"]], {})
-    assert codes == [0], written
-    assert json.loads(written["stdout"])["runs"][0]["rows_deleted"] == 38
 
 
 # Taken away, one at a time, and the words that the refusal must have.
@@ -182,9 +155,9 @@ POSTGRESQL_ONLY = {
 }
 
 
-def refusal(account: Account, folder: Path, right: str, words: Sequence[str]) -> None:
+def refusal(account: Account, folder: Path, right: str, words: Sequence[str], *options: str) -> None:
     account.revoke(right)
-    code, out, err = purge(account, folder)
+    code, out, err = purge(account, folder, *options)
     err = "".join(line for line in err.splitlines(keepends=True) if "purgekit: warning:" not in line)
     before = f"without {right}: exit {code}, {err}"
     assert code == 2, before
@@ -192,10 +165,68 @@ def refusal(account: Account, folder: Path, right: str, words: Sequence[str]) ->
     grant = err[err.find("GRANT") :]
     assert "GRANT" in err, before
     assert all(word.lower() in grant.lower() for word in words), before
+    assert "DELETE" in words or REFERRING not in words or "DELETE" not in grant, "more than it needs"
     assert json.loads(out)["exit_code"] == 2
     assert len(survivors(account.connection)) == 20, before
     assert len(survivors(account.connection, CHILD)) == 20, before
     account.grant(right)
+
+
+@pytest.mark.parametrize("document", ["README.md", "plugin"])
+def test_the_documented_lines_are_enough(account: Account, document: str, tmp_path: Path) -> None:
+    plugin = README.parent / "plugins" / PLUGINS[account.server.name] / "README.md"
+    file = README if document == "README.md" else plugin
+    lines = [put_in(line, account) for line in documented(file, account.server)]
+    assert sum(LEDGER in line for line in lines) == 1
+    account.execute(*to_delete(lines))
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY)
+    (code,), written = run_all(tmp_path, [["plan", account.url, str(policy), "--json"]], {})
+    assert code == 0, written
+    assert json.loads(written["stdout"])["policies"][0]["rows_purgeable"] == 20
+    do_as_told(account, tmp_path)
+    account.execute(*(line for line in lines if LEDGER in line))
+    code, out, err = purge(account, tmp_path)
+    assert code == 4, err
+    assert json.loads(out)["rows_deleted"] == 19 * 2
+    assert survivors(account.connection) == {7}
+    assert survivors(account.connection, CHILD) == {107}
+    codes, written = run_all(tmp_path, [["history", account.url, "--json"]], {})
+    assert codes == [0], written
+    assert json.loads(written["stdout"])["runs"][0]["rows_deleted"] == 38
+
+
+def test_an_archive_table_needs_insert(account: Account, tmp_path: Path) -> None:
+    lines = [put_in(line, account) for line in documented(README, account.server)]
+    account.execute(*to_delete(lines))
+    do_as_told(account, tmp_path)
+    for _ in (TABLE, CHILD):
+        do_as_told(account, tmp_path, "--archive", "table")
+    archives = [line for line in lines if ARCHIVE in line]
+    assert len(archives) == 2
+    names = [re.findall(rf"{ARCHIVE}\w+", line)[0] for line in archives]
+    for name in names:
+        account.revoke(f"SELECT, INSERT ON {name}")  # what the refusal offered; less will do
+    account.execute(*archives)
+    for name in names:
+        refusal(account, tmp_path, f"INSERT ON {name}", ["INSERT", name], "--archive", "table")
+    code, out, err = purge(account, tmp_path, "--archive", "table")
+    assert code == 4, err
+    assert json.loads(out)["rows_archived"] == 19 * 2
+    assert len(survivors(account.connection, f"{ARCHIVE}{TABLE}")) == 19
+
+
+def test_history_needs_no_more_than_to_read_the_ledger(account: Account, tmp_path: Path) -> None:
+    lines = [put_in(line, account) for line in documented(README, account.server)]
+    account.execute(*to_delete(lines))
+    do_as_told(account, tmp_path)
+    assert purge(account, tmp_path)[0] == 4
+    account.execute(f"UPDATE {LEDGER} SET document = REPLACE(document, 'completed', 'running') WHERE kind = 'run'")
+    for line in [f"SELECT, DELETE ON {TABLE}", f"SELECT, DELETE ON {CHILD}", f"INSERT, UPDATE, DELETE ON {LEDGER}"]:
+        account.revoke(line)
+    codes, written = run_all(tmp_path, [["history", account.url, "--json"]], {})
+    assert codes == [0], written
+    assert json.loads(written["stdout"])["runs"][0]["rows_deleted"] == 38
 
 
 def test_mysql_a_cascade_that_the_user_cannot_see(account: Account, tmp_path: Path) -> None:
@@ -204,7 +235,7 @@ def test_mysql_a_cascade_that_the_user_cannot_see(account: Account, tmp_path: Pa
         return  # PostgreSQL's catalogue is open to everybody
     lines = [put_in(line, account) for line in documented(README, account.server)]
     account.execute(
-        *(line for line in lines if LEDGER not in line),
+        *to_delete(lines),
         f"CREATE TABLE UNSEEN (ID BIGINT PRIMARY KEY, S BIGINT, FOREIGN KEY (S) REFERENCES {TABLE} (ID) "
         "ON DELETE CASCADE) ENGINE=InnoDB",
         f"INSERT INTO UNSEEN SELECT ID, ID FROM {TABLE}",
@@ -220,8 +251,8 @@ def test_mysql_a_cascade_that_the_user_cannot_see(account: Account, tmp_path: Pa
 
 def test_each_missing_right_is_refused_with_its_grant(account: Account, tmp_path: Path) -> None:
     lines = [put_in(line, account) for line in documented(README, account.server)]
-    account.execute(*(line for line in lines if LEDGER not in line))
-    make_ledger_as_told(account, tmp_path)
+    account.execute(*to_delete(lines))
+    do_as_told(account, tmp_path)
     account.execute(*(line for line in lines if LEDGER in line))
     missing = MISSING if isinstance(account.server, MySqlFamily) else {**MISSING, **POSTGRESQL_ONLY}
     problems = []
