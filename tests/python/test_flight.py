@@ -20,6 +20,7 @@ from purgekit.state import RunStore, state_folder
 from servers import Connection, connect
 
 ROWS = 2_000
+POLICY = '[[policy]]\nname = "sessions"\ntable = "SESSIONS"\nexpired = { column = "EXPIRES", unit = "s" }\n'
 SECRET = "s3cr3t-of-a-row"
 ALL = pk.Limits(chunk_ms=1, max_fraction=1)
 
@@ -168,7 +169,7 @@ def spoil_by_trigger(checker: Connection) -> None:
     cursor = checker.cursor()
     cursor.execute("CREATE TABLE audit_log (id INTEGER)")
     cursor.execute(
-        f"CREATE TRIGGER t AFTER DELETE ON {TABLE} WHEN old.ID = 900"
+        f"CREATE TRIGGER t AFTER DELETE ON {TABLE} WHEN old.ID = 1900"
         " BEGIN INSERT INTO audit_log SELECT abs(-9223372036854775807 - 1); END"
     )
 
@@ -219,7 +220,7 @@ def test_history_of_one_run_from_the_ledger_has_its_flight_too(
     assert found["flight_record"]["run_id"] == run["run_id"]
 
 
-@pytest.mark.parametrize("state", ["missing", "a file", "read-only", "full"])
+@pytest.mark.parametrize("state", ["/proc/nowhere/state", "/sys/kernel", "/dev/full", "FILE"])
 def test_a_state_folder_that_cannot_be_written_costs_one_warning(
     sqlite_url: str, checker: Connection, tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
