@@ -71,7 +71,8 @@ std::string ledger_history(Session& session, const std::string& ledger) {
   const sdk::Ledger found = session.ledger_find(parse_table_name(ledger));
   Json out = {{"schema", "purgekit.history/1"}, {"runs", Json::array()}};
   if (found.state == PK_LEDGER_ABSENT) return out.dump();
-  if (found.state != PK_LEDGER_PRESENT) refuse("ledger_newer", "the ledger " + ledger + " can't be read by this version of purgekit");
+  if (found.state == PK_LEDGER_FOREIGN) refuse("ledger_foreign", "table " + ledger + " is not a purgekit ledger; name another with --ledger");
+  if (found.state == PK_LEDGER_NEWER) refuse("ledger_newer", "the ledger " + ledger + " was written by a newer version of purgekit; read it with that version");
   Slots slots(session);
   std::map<std::string, Json> runs;
   for (const sdk::RunRecord& stored : session.run_list()) {

@@ -156,13 +156,14 @@ void PolicyRun::lock_run() {
 }
 
 std::string PolicyRun::what_is_safe() const {
-  const std::string rows = std::to_string(report_.rows_deleted_all());
+  const auto counted = [](std::int64_t n, const char* noun) { return std::to_string(n) + noun + (n == 1 ? "" : "s"); };
+  const std::string rows = counted(report_.rows_deleted_all(), " row");
   if (doubt_ || commit_sent_) {
-    return rows + " rows or more are deleted and committed, and whether the last chunk was committed is not known" +
+    return rows + " or more deleted and committed, and whether the last chunk was committed is not known" +
            (keeper_.enabled() ? "; run the same command again: it finds out from the ledger and goes on" : "; run the same command again to go on");
   }
   if (report_.chunks == 0) return "nothing was deleted by this policy; run the same command again to go on";
-  return rows + " rows in " + std::to_string(report_.chunks) + " chunks are deleted, committed" + (keeper_.enabled() ? " and recorded" : "") +
+  return rows + " in " + counted(report_.chunks, " chunk") + " deleted, committed" + (keeper_.enabled() ? " and recorded" : "") +
          ", what was not committed is rolled back; run the same command again to go on from there";
 }
 

@@ -39,7 +39,7 @@ void check_policy(Session& session, const PolicyPlan& plan, const RunOptions& o)
   }
 }
 
-// Returns whether the ledger is still to be created.
+// Returns whether the ledger is still to be created, or to be brought to this version.
 bool check_ledger(Session& session, const RunOptions& o) {
   if (o.ledger == "none") return false;
   const sdk::Ledger ledger = session.ledger_find(parse_table_name(o.ledger));
@@ -52,9 +52,10 @@ bool check_ledger(Session& session, const RunOptions& o) {
         refuse("ledger_privilege", "this user may not create the ledger " + o.ledger + "; an administrator can run: " + ledger.ddl + grant + "; or pass --ledger none");
       }
       return true;
+    case PK_LEDGER_OLDER:
     case PK_LEDGER_PRESENT:
       if (!ledger.can_write) refuse("ledger_privilege", "this user may not write the ledger " + o.ledger + "; an administrator can run: " + ledger.grant_hint);
-      return false;
+      return ledger.state == PK_LEDGER_OLDER;
   }
   return false;
 }

@@ -67,7 +67,7 @@ void check_slot(const sdk::Slot& slot) {
     if (believable(number)) continue;
     throw sdk::Error(PK_CORRUPT, "the ledger's row with kind 'slot' and id '" + slot.key + "' holds impossible numbers (epoch " + std::to_string(slot.epoch) + ", seq " +
                                      std::to_string(slot.seq) + ", rows_deleted " + std::to_string(slot.rows_deleted) +
-                                     "): restore it, or delete it when no purge of that table runs; nothing was deleted");
+                                     "): restore it, or delete it when no purge of that table runs");
   }
 }
 

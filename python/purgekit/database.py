@@ -38,6 +38,7 @@ def connect(
     password_file: str | os.PathLike[str] | None = None,
     connect_timeout_s: float = 10.0,
     lock_wait_ms: int = 1_000,
+    statement_timeout_s: float = 4 * 3_600.0,
 ) -> Database:
     """Open a database to plan and purge in.
 
@@ -47,6 +48,7 @@ def connect(
         password_file: its first line is the password, if there is none yet; then comes ``PURGEKIT_PASSWORD``.
         connect_timeout_s: longest wait for the server.
         lock_wait_ms: longest wait for a lock while planning.
+        statement_timeout_s: longest time of one statement; 0 is no limit. Counting a large table may take long.
 
     Raises:
         ConnectionFailed: naming what is wrong, never with the password.
@@ -57,6 +59,7 @@ def connect(
         password_file=password_file,
         connect_timeout_s=connect_timeout_s,
         lock_wait_ms=lock_wait_ms,
+        statement_timeout_s=statement_timeout_s,
     )
 
 
@@ -71,6 +74,7 @@ class Database:
         password_file: str | os.PathLike[str] | None,
         connect_timeout_s: float,
         lock_wait_ms: int,
+        statement_timeout_s: float,
     ) -> None:
         bridge_logs()
         find_backends()

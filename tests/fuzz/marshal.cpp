@@ -121,7 +121,7 @@ void read_others(Arena& a) {
   accepted([&] { return sdk::from_c(pk_deleted{in.ConsumeIntegral<std::int64_t>(), 0, a.text(), a.flag(), {}, in.ConsumeFloatingPoint<double>()}); });
   accepted([&] {
     const sdk::Ledger l = sdk::from_c(pk_ledger{a.kind(4), a.flag(), a.flag(), {}, a.text(), a.text()});
-    expect(l.state >= PK_LEDGER_ABSENT && l.state <= PK_LEDGER_FOREIGN, "a ledger's state is one we know");
+    expect(l.state >= PK_LEDGER_ABSENT && l.state <= PK_LEDGER_OLDER, "a ledger's state is one we know");
     return l;
   });
   accepted([&] {

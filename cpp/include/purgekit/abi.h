@@ -437,7 +437,7 @@ typedef struct pk_runs {
   size_t count;
 } pk_runs;
 
-typedef enum pk_ledger_state { PK_LEDGER_ABSENT = 0, PK_LEDGER_PRESENT = 1, PK_LEDGER_NEWER = 2, PK_LEDGER_FOREIGN = 3 } pk_ledger_state;
+typedef enum pk_ledger_state { PK_LEDGER_ABSENT = 0, PK_LEDGER_PRESENT = 1, PK_LEDGER_NEWER = 2, PK_LEDGER_FOREIGN = 3, PK_LEDGER_OLDER = 4 } pk_ledger_state;
 
 typedef struct pk_ledger {
   uint32_t state;      /**< pk_ledger_state */

@@ -129,7 +129,7 @@ inline Table from_c(const pk_table& t) {
 
 inline Walk from_c(const pk_walk& w) { return {to_string(w.id), to_string(w.strategy), to_string(w.index), w.cost, to_string(w.reason)}; }
 inline Ledger from_c(const pk_ledger& l) {
-  return {checked_kind(l.state, PK_LEDGER_ABSENT, PK_LEDGER_FOREIGN), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
+  return {checked_kind(l.state, PK_LEDGER_ABSENT, PK_LEDGER_OLDER), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
 }
 inline ArchiveInfo from_c(const pk_archive_info& a) {
   return {checked_kind(a.state, PK_ARCHIVE_ABSENT, PK_ARCHIVE_UNFIT), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint)};

@@ -136,9 +136,13 @@ class SqlConnection : public Connection, protected SqlSession {
       out.state = exists(name) ? PK_LEDGER_FOREIGN : PK_LEDGER_ABSENT;
     }
     ledger_rights(name, out);
+    ledger_is_older_ = out.state == PK_LEDGER_OLDER;
     return out;
   }
-  void ledger_create() override { ledger().create(); }
+  void ledger_create() override {
+    if (ledger_is_older_) ledger().upgrade();
+    else ledger().create();
+  }
   Slot slot_lock(const std::string& key, std::uint32_t wait_ms) override { return ledger().lock(key, wait_ms); }
   void slot_write(const Slot& slot) override { ledger().write(slot); }
   void run_write(const RunRecord& run) override { ledger().write_run(run); }
@@ -470,6 +474,7 @@ class SqlConnection : public Connection, protected SqlSession {
 
   std::map<std::pair<std::string, std::string>, Table> tables_;
   std::optional<SqlLedger> ledger_;
+  bool ledger_is_older_ = false;
   std::vector<KeyColumn> key_;
   Row pass_end_;
 };

@@ -14,7 +14,9 @@ namespace purgekit::sdk {
 
 class SqlLedger {
  public:
-  static constexpr int version = 1;
+  /// 1: the first. 2: slots also tell what became of the runs before them and where rows are kept, which an earlier purgekit would drop.
+  /// The columns are still those of version 1. A version that adds some gives them defaults and adds them in `upgrade`, step by step.
+  static constexpr int version = 2;
 
   SqlLedger(SqlSession& session, const TableName& name)
       : session_(session), table_(qualified(session.dialect(), name.schema, name.name)) {}
@@ -38,15 +40,30 @@ class SqlLedger {
     sql << "SELECT " << q("document") << ", " << q("walk_cursor") << ", " << q("policy_hash") << " FROM " << table_;
     add_where(sql, "meta", "version");
     const Rows rows = session_.fetch(sql);
-    if (rows.empty()) return PK_LEDGER_PRESENT;  // made by hand from the DDL
+    if (rows.empty()) return PK_LEDGER_OLDER;  // made by hand from the DDL: it gets its version with the first run
     const std::string& text = rows[0].at(0).text;
     if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) return PK_LEDGER_FOREIGN;
-    return text.size() > 6 || std::stoi(text) > version ? PK_LEDGER_NEWER : PK_LEDGER_PRESENT;
+    const int found = text.size() > 6 ? version + 1 : std::stoi(text);
+    return found > version ? PK_LEDGER_NEWER : found < version ? PK_LEDGER_OLDER : PK_LEDGER_PRESENT;
   }
 
   void create() {
     session_.execute(ddl(), {});
+    upgrade();
+  }
+
+  /// From whatever earlier version to this one. May be repeated, and by several at once: a later version is never lowered.
+  void upgrade() {
     insert_absent("meta", "version", std::to_string(version));
+    for (int earlier = 0; earlier < version; ++earlier) {
+      Sql sql(session_.dialect());
+      sql << "UPDATE " << table_ << " SET " << q("document") << " = ";
+      sql.bind(Value::string(std::to_string(version)), PK_COLUMN_TEXT);
+      add_where(sql, "meta", "version");
+      sql << " AND " << q("document") << " = ";
+      sql.bind(Value::string(std::to_string(earlier)), PK_COLUMN_TEXT);
+      session_.run(sql);
+    }
   }
 
   /// Leaves the transaction open with the slot locked.
