@@ -17,8 +17,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs.
-if [ -n "$quick" ]; then set_up libgtest-dev; else set_up libgtest-dev postgresql mariadb-server; fi
+# MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs. iproute2 makes other hosts of
+# network namespaces.
+if [ -n "$quick" ]; then set_up libgtest-dev; else set_up libgtest-dev postgresql mariadb-server iproute2; fi
 
 requirements=$(cat tests/requirements.txt)
 if ! is_done tests "$requirements"; then

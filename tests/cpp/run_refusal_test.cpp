@@ -99,6 +99,17 @@ TEST_F(Refusal, LedgerOfANewerVersionOrOfSomebodyElse) {
   EXPECT_EQ(refused().first, "ledger_foreign");
 }
 
+TEST_F(Refusal, LedgerOfAnOlderVersionIsUpgraded) {
+  db.ledger.state = PK_LEDGER_OLDER;
+  db.ledger.can_write = false;
+  EXPECT_EQ(refused().first, "ledger_privilege");
+  EXPECT_EQ(db.calls["ledger_create"], 0);
+  db.ledger.can_write = true;
+  EXPECT_EQ(run().exit_code(), 0);
+  EXPECT_EQ(db.calls["ledger_create"], 1);
+  EXPECT_EQ(db.ledger.state, PK_LEDGER_PRESENT);
+}
+
 TEST_F(Refusal, LedgerWithoutTheRightsToIt) {
   db.ledger.can_create = false;
   auto [code, message] = refused();

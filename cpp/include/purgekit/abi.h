@@ -437,6 +437,7 @@ typedef struct pk_runs {
   size_t count;
 } pk_runs;
 
+/** OLDER: of an earlier version; it can be read and written, and ledger_create brings it to the backend's own. */
 typedef enum pk_ledger_state { PK_LEDGER_ABSENT = 0, PK_LEDGER_PRESENT = 1, PK_LEDGER_NEWER = 2, PK_LEDGER_FOREIGN = 3, PK_LEDGER_OLDER = 4 } pk_ledger_state;
 
 typedef struct pk_ledger {
@@ -523,7 +524,7 @@ typedef struct pk_backend {
 
   /** (required) Look for the ledger `name` ("schema.table" or "table"); remembered for the calls below. */
   int32_t (*ledger_find)(pk_connection*, const pk_table_name* name, pk_ledger* out, pk_error*);
-  /** (required) Make it. Commits. */
+  /** (required) Make it, or bring an older one to this version. Commits. */
   int32_t (*ledger_create)(pk_connection*, pk_error*);
   /** (required) Begin a transaction, lock the slot `key` (waiting at most `wait_ms`), making it when it is absent,
    * and read it. The transaction stays open for slot_write and commit, or rollback. */
