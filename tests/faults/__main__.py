@@ -42,13 +42,12 @@ def main() -> int:
     keep = options.keep or Path(tempfile.mkdtemp(prefix="purgekit-faults-"))
     keep.mkdir(parents=True, exist_ok=True)
     kinds = tuple(options.kind or ())
-    order = suite.Order(options.seed, kinds, suite.archive_supported(), keep)
+    order = suite.Order(options.seed, kinds, keep)
     counts: dict[str, Sequence[int]] = {}
     for backend in options.backend or BACKENDS:
         count = options.schedules or (FULL[backend] if options.full else DEFAULT_SCHEDULES)
         counts[backend] = range(options.first, options.first + count)
-    archive = "on in half" if order.archive else "not offered"
-    print(f"seed {options.seed}, archive to table {archive}, {os.cpu_count()} processors", flush=True)
+    print(f"seed {options.seed}, {os.cpu_count()} processors, {options.workers} at a time", flush=True)
 
     def told(result: suite.Result) -> None:
         if result.elapsed_s > SLOW_S:

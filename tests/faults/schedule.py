@@ -41,7 +41,7 @@ class Schedule:
         return random.Random(f"{self.name}/{purpose}")
 
 
-def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, archive: bool = True) -> Schedule:
+def make(seed: int, backend: str, number: int, kinds: Sequence[str] = ()) -> Schedule:
     """The same arguments always make the same schedule. Kinds come in turn, so that each gets its share."""
     rng = random.Random(f"{seed}/{backend}/{number}")
     possible = [kind for kind in KINDS.values() if kind.serves(backend)]
@@ -53,7 +53,7 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = (), *, arc
     rows = rng.choice((300, 600, 1_000, 1_500)) if backend == "mysql56" else rng.choice((300, 800, 1_500, 3_000))
     addable = [other for other in possible if other.addable]
     more = tuple(rng.choice(addable) for _ in range(rng.choice((0, 0, 0, 1, 2)))) if kind.addable and not kinds else ()
-    archived = archive and rng.random() < 0.5
+    archived = rng.random() < 0.5
     keyless = shape.name == "plain" and rng.random() < 0.15 and not (archived and backend in ("mariadb", "mysql56"))
     return Schedule(
         seed=seed,

@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +48,6 @@ class Order:
 
     seed: int
     kinds: tuple[str, ...]
-    archive: bool
     keep: Path  # failing schedules leave their folder here
 
 
@@ -129,21 +127,7 @@ def _tear_down() -> int:
 
 def _work(order: Order, backend: str, number: int) -> Result:
     assert _station is not None
-    return run_one(make(order.seed, backend, number, order.kinds, archive=order.archive), _station, order.keep)
-
-
-def archive_supported() -> bool:
-    """Whether this purgekit keeps deleted rows in tables yet."""
-    import subprocess
-
-    done = subprocess.run(
-        [sys.executable, "-m", "purgekit", "run", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    return "--archive" in done.stdout
+    return run_one(make(order.seed, backend, number, order.kinds), _station, order.keep)
 
 
 def run(
@@ -158,7 +142,7 @@ def run(
             size = min(workers, max(1, len(numbers)))
             with ProcessPoolExecutor(
                 size,
-                mp_context=multiprocessing.get_context("fork"),
+                mp_context=multiprocessing.get_context("spawn"),
                 initializer=_set_up,
                 initargs=(base,),
             ) as pool:
