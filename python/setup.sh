@@ -5,6 +5,9 @@
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config libsqlite3-dev libpqxx-dev libmysqlcppconn-dev
 libspdlog-dev nlohmann-json3-dev"
 
+# Where ccache is installed, a second checkout elsewhere finds what the first one compiled.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+
 say() { printf '%s\n' "== $*" >&2; }
 give_up() { printf '%s\n' "$1" >&2; exit "${2:-2}"; }
 
