@@ -77,7 +77,7 @@ def declared(name: str) -> str:
     """All that a package says about its licence."""
     metadata = importlib.metadata.metadata(name)
     kinds = [kind for kind in metadata.get_all("Classifier") or [] if kind.startswith("License")]
-    return " ".join([metadata.get("License-Expression") or "", metadata.get("License") or "", *kinds])
+    return " ".join([*(metadata.get_all("License-Expression") or []), *(metadata.get_all("License") or []), *kinds])
 
 
 @pytest.mark.parametrize("name", sorted(set(tables()) - set(NATIVE.values()) - {"scikit-build-core"}))
