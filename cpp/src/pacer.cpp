@@ -14,6 +14,13 @@ void ChunkSizer::record(std::int64_t visited, double elapsed_ms) {
   if (recent_ms_per_row_.size() > 10) recent_ms_per_row_.pop_front();
   if (elapsed_ms > 5 * target_ms_) {
     rows_ = std::max<std::int64_t>(1, rows_ / 10);
+    from_ = {};
+    return;
+  }
+  if (shrinks_in_vain(visited, elapsed_ms)) {
+    rows_ = from_.rows;
+    from_ = {};
+    recent_ms_per_row_.clear();
     return;
   }
   std::vector<double> sorted(recent_ms_per_row_.begin(), recent_ms_per_row_.end());
@@ -22,7 +29,19 @@ void ChunkSizer::record(std::int64_t visited, double elapsed_ms) {
   const double wanted = p90 > 0 ? target_ms_ / p90 : static_cast<double>(largest);
   const double current = static_cast<double>(rows_);
   const double next = std::clamp(wanted, current * 0.5, current * 1.5 + 1);
+  if (elapsed_ms <= target_ms_) {
+    from_ = {};
+  } else if (from_.rows == 0 && next < current) {
+    from_ = {rows_, elapsed_ms};
+  }
   rows_ = std::clamp<std::int64_t>(static_cast<std::int64_t>(next), 1, largest);
+}
+
+// Fewer rows saved not even a tenth of the time that they would have saved had each cost its share.
+bool ChunkSizer::shrinks_in_vain(std::int64_t visited, double elapsed_ms) const {
+  if (from_.rows == 0 || elapsed_ms <= target_ms_) return false;
+  const double rows_share = static_cast<double>(visited) / static_cast<double>(from_.rows);
+  return rows_share < 0.7 && 1 - elapsed_ms / from_.elapsed_ms < 0.1 * (1 - rows_share);
 }
 
 void ChunkSizer::set_rows(std::int64_t rows) { rows_ = std::clamp<std::int64_t>(rows, 1, largest); }

@@ -43,6 +43,24 @@ TEST(ChunkSizer, StaysBetweenOneAndAMillion) {
   EXPECT_EQ(fast.rows(), 1'000'000);
 }
 
+TEST(ChunkSizer, ASlowCommitDoesNotShrinkChunksToNothing) {
+  ChunkSizer sizer(100, 1'000);
+  std::int64_t rows = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::int64_t visited = sizer.rows();
+    rows += visited;
+    sizer.record(visited, 120 + 0.01 * static_cast<double>(visited));
+    EXPECT_GE(sizer.rows(), 400);
+  }
+  EXPECT_GT(rows, 200 * 600);
+}
+
+TEST(ChunkSizer, ShrinksWhereRowsAreWhatCosts) {
+  ChunkSizer sizer(100, 1'000);
+  for (int i = 0; i < 60; ++i) sizer.record(sizer.rows(), 50 + 0.2 * static_cast<double>(sizer.rows()));
+  EXPECT_NEAR(static_cast<double>(sizer.rows()), 250, 30);
+}
+
 TEST(ChunkSizer, AnEmptyChunkDividesByNothing) {
   ChunkSizer sizer(100, 1'000);
   sizer.record(0, 3);

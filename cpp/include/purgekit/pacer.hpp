@@ -10,7 +10,8 @@
 namespace purgekit {
 
 /// Rows to visit in the next chunk, so that one chunk takes about `target_ms`. Source of the constants: the 90th percentile of
-/// the last ten, growth of at most half, a cut to a tenth when five times over (as schema-change tools found them).
+/// the last ten, growth of at most half, a cut to a tenth when five times over (as schema-change tools found them). Where a chunk
+/// costs its time whatever its size (a slow COMMIT), smaller ones would only be more: the size is kept.
 class ChunkSizer {
  public:
   ChunkSizer(double target_ms, std::int64_t first_rows);
@@ -22,9 +23,16 @@ class ChunkSizer {
 
  private:
   static constexpr std::int64_t largest = 1'000'000;
+  struct Shrinking {
+    std::int64_t rows = 0;  // 0: the size is not being reduced
+    double elapsed_ms = 0;
+  };
+  bool shrinks_in_vain(std::int64_t visited, double elapsed_ms) const;
+
   double target_ms_;
   std::int64_t rows_;
   std::deque<double> recent_ms_per_row_;
+  Shrinking from_;  // the chunk that was found too long
 };
 
 /// A pause before the next chunk, with its reason for people.
