@@ -120,7 +120,11 @@ class Writer:
     def _insert_again(self) -> None:
         """A key that the purge has taken comes back."""
         row = self._some_row()
-        if row is None or self._look(MAIN, row[0]) is not None:
+        try:
+            if row is None or self._look(MAIN, row[0]) is not None:
+                return
+        except Exception:  # the server is away: another time
+            self._disconnect()
             return
         new = self._changed(
             row, {EXPIRES: self._maker.doomed_time() if self._rng.random() < 0.5 else self._maker.live_time()}
