@@ -11,7 +11,7 @@ namespace {
 template <class Rule>
 std::shared_ptr<const Predicate::Node> make(Rule rule, int levels = 0) {
   if (levels > Predicate::most_levels) {
-    bad_policy("rules are nested deeper than " + std::to_string(Predicate::most_levels) + " levels of all, any and referenced_by; write them flatter, or as two policies");
+    bad_policy("rules are nested deeper than " + std::to_string(Predicate::most_levels) + " levels of all, any and referenced_by (which counts twice); write them flatter, or as two policies");
   }
   return std::make_shared<const Predicate::Node>(Predicate::Node{std::move(rule), levels});
 }
@@ -181,7 +181,7 @@ Predicate Predicate::referenced_by(rule::ReferencedBy rule) {
   });
   const bool has_equal = std::any_of(rule.on.begin(), rule.on.end(), [](const rule::Join& j) { return j.op == PK_EQ; });
   if (!has_equal) bad_policy("not_referenced_by " + rule.table + " needs at least one pair of equal columns");
-  const int levels = rule.where ? rule.where->node().levels + 1 : 1;
+  const int levels = rule.where ? rule.where->node().levels + 2 : 2;
   return Predicate(make(std::move(rule), levels));
 }
 

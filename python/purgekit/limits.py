@@ -10,6 +10,7 @@ from purgekit.errors import PurgeRefused
 from purgekit.text import did_you_mean, printable
 
 PACES = ("gentle", "fast")
+LONGEST_RUN_S = 10 * 366 * 86_400
 CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 
 
@@ -46,10 +47,12 @@ class Limits:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("chunk_ms", "max_rows", "max_rows_per_s", "max_run_s"):
-            _check(name, getattr(self, name), above=0)
-        for name in ("max_replica_lag_s", "lock_wait_ms"):
-            _check(name, getattr(self, name), least=0)
+        _check("chunk_ms", self.chunk_ms, above=0)
+        _check("max_rows", self.max_rows, above=0, most=2**63 - 1, whole=True)
+        _check("max_rows_per_s", self.max_rows_per_s, above=0)
+        _check("max_run_s", self.max_run_s, above=0, most=LONGEST_RUN_S)
+        _check("max_replica_lag_s", self.max_replica_lag_s, least=0)
+        _check("lock_wait_ms", self.lock_wait_ms, least=0, most=2**32 - 1, whole=True)
         _check("max_fraction", self.max_fraction, above=0, most=1)
         if self.pace not in PACES:
             raise _refusal(f"pace must be gentle or fast, not '{printable(self.pace)}'{did_you_mean(self.pace, PACES)}")
@@ -82,11 +85,16 @@ def _refusal(message: str) -> PurgeRefused:
 
 
 def _check(
-    name: str, value: float | None, above: float | None = None, least: float | None = None, most: float | None = None
+    name: str,
+    value: float | None,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    whole: bool = False,
 ) -> None:
     if value is None:
         return
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool) and value == value
     if (
         is_number
         and (above is None or value > above)
@@ -95,7 +103,10 @@ def _check(
     ):
         return
     bound = f"more than {above}" if above is not None else f"{least} or more"
-    raise _refusal(f"{name} must be {bound}{f' and at most {most}' if most is not None else ''}, not {value}")
+    number = "a whole number, " if whole else ""
+    raise _refusal(
+        f"{name} must be {number}{bound}{f' and at most {most}' if most is not None else ''}, not {printable(value)}"
+    )
 
 
 def _window(text: str) -> tuple[list[time], tzinfo | None]:

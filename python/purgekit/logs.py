@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 from functools import lru_cache
+from typing import TextIO
 
 from purgekit import _core
 from purgekit.redaction import without_passwords
@@ -57,10 +59,17 @@ class _TerminalFormatter(logging.Formatter):
         return "\n".join(printable(without_passwords(line)) for line in super().format(record).split("\n"))
 
 
+@lru_cache(maxsize=1)
+def _terminal() -> logging.StreamHandler[TextIO]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_TerminalFormatter("purgekit: %(levelname)s: %(message)s"))
+    return handler
+
+
 def log_to_terminal() -> None:
     """For the command line: records go to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_TerminalFormatter("purgekit: %(levelname)s: %(message)s"))
+    handler = _terminal()
+    handler.stream = sys.stderr  # as it is now: a program may run several commands, and redirect each
     _log.addHandler(handler)
     _log.propagate = False
     if "PURGEKIT_LOG" not in os.environ:

@@ -11,7 +11,7 @@ from purgekit import packs
 from purgekit._core import Policy, distrust
 from purgekit.errors import PolicyError, PurgekitError
 from purgekit.redaction import redact
-from purgekit.text import did_you_mean, plural, printable
+from purgekit.text import did_you_mean, is_file, plural, printable
 
 FORMS = "pack, pack/name, file.toml, file.toml#name or file.py:variable"
 
@@ -57,7 +57,7 @@ def _load(spec: str, values: Mapping[str, str]) -> tuple[list[Policy], set[str]]
         raise PolicyError(f"'{printable(spec)}' needs the name of a variable: {printable(spec)}:policies")
     if "://" in spec:
         raise PolicyError(f"'{redact(spec)}' is a URL and no policy; the one URL comes first, then policies: {FORMS}")
-    if spec.count("/") > 1 or spec.startswith((".", "~")) or Path(spec).suffix or Path(spec).is_file():
+    if spec.count("/") > 1 or spec.startswith((".", "~")) or Path(spec).suffix or is_file(spec):
         raise PolicyError(f"'{printable(spec)}' is no policy; write {FORMS}")
     return packs.build(spec, values)
 
@@ -77,7 +77,7 @@ def _from_toml(path: Path, name: str | None) -> list[Policy]:
 
 def _from_python(path: Path, variable: str) -> list[Policy]:
     name = printable(path)
-    if not path.is_file():
+    if not is_file(str(path)):
         raise PolicyError(f"cannot read policy file {name}: no such file")
     if reason := distrust(str(path), is_code=True):
         raise PolicyError(f"policy file {name} is code and not run: {reason}", code="untrusted_file")

@@ -38,6 +38,8 @@ COMPLAINTS = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "literal_error": 'must be "keep" or "purge"',
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
 }

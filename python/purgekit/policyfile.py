@@ -61,7 +61,7 @@ def _tables(path: Path) -> list[Any]:
         raise PolicyError(f"cannot read policy file {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise PolicyError(f"policy file {name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise PolicyError(f"policy file {name} is not TOML: {printable(error)}") from None
     except RecursionError:
         raise PolicyError(f"policy file {name} is nested too deeply") from None
@@ -95,7 +95,7 @@ def _policy(table: Any) -> Policy:
         where=where,
         grace=checked.grace,
         dependents=[_dependent(child) for child in checked.dependents],
-        max_fraction=None if checked.max_fraction is None else float(checked.max_fraction),
+        max_fraction=None if checked.max_fraction is None else float(min(checked.max_fraction, 2)),
         optional=checked.optional,
         held_while=None if checked.held_while is None else _needed(checked.held_while, "held_while"),
         archive=checked.archive,

@@ -62,7 +62,7 @@ class Reference(Table):
 class KeepLatest(Table):
     """How many of the newest of each group stay."""
 
-    n: int = 1
+    n: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     per: list[str]
     order_by: str
 
@@ -111,7 +111,7 @@ class PolicyTable(Rule):
     table: Annotated[str, Field(min_length=1)]
     grace: str = "2h"
     dependents: list[Child] = []
-    max_fraction: StrictFloat | StrictInt | None = None
+    max_fraction: StrictFloat | Annotated[StrictInt, Field(ge=0)] | None = None
     optional: bool = False
     held_while: Rule | None = None
     archive: Annotated[str | None, Field(min_length=1)] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def printable(text: object) -> str:
@@ -12,6 +13,14 @@ def printable(text: object) -> str:
     Names and messages that come from a database or a file must not be able to steer a terminal.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+
+
+def is_file(name: str) -> bool:
+    """Whether there is such a file; a text that can't be a file name is none."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long, a NUL, a lone surrogate
+        return False
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

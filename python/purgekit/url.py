@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from purgekit.errors import ConnectionFailed
 from purgekit.redaction import redact
-from purgekit.text import printable
+from purgekit.text import is_file, printable
 
 FORM = "scheme://user@host:port/database?option=value"
 # The path, and with it everything behind, begins at the first "/" after the last "@" of the user part.
@@ -58,13 +58,15 @@ def parse_url(text: str) -> Target:
         raise ConnectionFailed(f"cannot read the URL '{redact(text)}'; write it as {FORM}", code="url")
     part = found.groupdict(default="")
     scheme = part["scheme"].lower()
-    if part["user"] and "@" in part["database"]:
-        # Which "@" ends the password? A wrong guess would take part of it for the host, and errors name hosts.
+    # A bare "@" behind the host means that the user part ended too early, in the midst of a password.
+    if scheme != "sqlite" and "@" in part["database"] + "&".join(_keys(part["query"])):
         raise ConnectionFailed(
-            f"'{redact(text)}' holds an '@' behind the host; write %40 for one in a password or a database name",
+            f"'{redact(text)}' has an @ behind its host; write @ as %40, / as %2F and ? as %3F in names and passwords",
             code="url",
         )
     options = dict(parse_qsl(part["query"], keep_blank_values=True))
+    if any("\0" in key + value for key, value in options.items()):
+        raise ConnectionFailed(f"'{redact(text)}' holds a NUL character", code="url")
     password = _text(part["password"], text)
     for key in [key for key in options if key.lower() in PASSWORD_OPTIONS]:
         given = options.pop(key)
@@ -114,11 +116,14 @@ def _read_password(path: Path) -> str:
     return lines[0]
 
 
+def _keys(query: str) -> list[str]:
+    return [option.partition("=")[0] for option in query.split("&")]
+
+
 def _check_sqlite(target: Target) -> None:
     if target.host or target.user or target.port:
         raise ConnectionFailed(
-            f"sqlite://{printable(target.host)}/… names a host; write sqlite:///relative.db or sqlite:////absolute.db",
-            code="url",
+            "a SQLite URL names no host or user; write sqlite:///relative.db or sqlite:////absolute.db", code="url"
         )
     if not target.database or target.database == ":memory:":
         raise ConnectionFailed(
@@ -139,14 +144,15 @@ def _text(escaped: str, url: str) -> str:
 def _port(text: str, url: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
-        raise ConnectionFailed(f"'{printable(text)}' in '{redact(url)}' is not a port (1 to 65535)", code="url")
+    # Not shown by itself: of a URL whose password holds a bare "/" it is part of the password.
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
+        raise ConnectionFailed(f"what stands for the port in '{redact(url)}' is not a port (1 to 65535)", code="url")
     return int(text)
 
 
 def _not_a_url(text: str) -> str:
     name = redact(text)
-    if text.startswith("sqlite:") or text.endswith((".db", ".sqlite", ".sqlite3")) or Path(text).is_file():
+    if text.startswith("sqlite:") or text.endswith((".db", ".sqlite", ".sqlite3")) or is_file(text):
         path = name.removeprefix("sqlite:").lstrip("/")
         slashes = "////" if text.removeprefix("sqlite:").startswith("/") else "///"
         return f"'{name}' is not a database URL; for a SQLite file write sqlite:{slashes}{path}"

@@ -115,7 +115,8 @@ class Predicate {
  public:
   struct Node;
 
-  /// Levels of all, any and referenced_by within each other: what the smallest parser among the databases, SQLite's, takes.
+  /// Levels of all, any and referenced_by (which counts twice) within each other: what the smallest parser among the databases,
+  /// SQLite's, takes.
   static constexpr int most_levels = 10;
 
   static Predicate compare(std::string column, pk_op op, Value value);

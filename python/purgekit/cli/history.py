@@ -70,7 +70,7 @@ def history(
         console().print()
         try:
             show_report(Report(runs[0]["report"]))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             say("purgekit: the report of this run is damaged and can't be shown")
     if flight:
         console().print()
