@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import purgekit as pk
 from fuzz.profile import FUZZ
-from purgekit.url import parse_url, redact
+from purgekit.redaction import redact
+from purgekit.url import parse_url
 
 SECRET = "Zq7sEcReTx9"
 PARTS = st.text(st.sampled_from("aZ09.-_~%:/?#[]@!$&'()*+,;= \0\n\x1b\u202e\xe9\ud800"), max_size=8)
