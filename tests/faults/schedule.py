@@ -74,6 +74,6 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = ()) -> Sch
         chunk_rows=rng.choice((0, max(5, rows // 30), max(5, rows // 8), rows // 3)),
         lock_wait_ms=rng.choice((50, 200, 1_000)),
         writers=0 if kind.quiet else rng.choice((0, 1, 2, 3)),
-        writer_pause_s=rng.choice((0.002, 0.01, 0.05)),
+        writer_pause_s=rng.choice((0.005, 0.02, 0.05)),
         own_interpreter=rng.random() < 0.04,
     )

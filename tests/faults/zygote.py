@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -23,13 +24,17 @@ from typing import Any
 PR_SET_PDEATHSIG = 1
 
 PRELOADED = (
+    "importlib.metadata",
+    "importlib.resources",
     "purgekit.cli.app",
     "purgekit.cli.progress",
     "purgekit.cli.reportview",
     "purgekit.database",
     "purgekit.logs",
     "purgekit.policies",
+    "purgekit.policyfaults",
     "purgekit.policyfile",
+    "purgekit.policyschema",
     "purgekit.signals",
 )
 
@@ -38,6 +43,7 @@ def main() -> None:
     _die_with_parent()
     for module in PRELOADED:
         importlib.import_module(module)
+    gc.freeze()  # collecting in a child would copy what is shared
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
     pending = b""
