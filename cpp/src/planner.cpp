@@ -119,7 +119,8 @@ void count_rows(Session& session, const PurgeSpec& matching, const PlanOptions& 
   const auto total = count_within(session, everything, options, budget_ms);
   plan.exact = purgeable.has_value() && total.has_value();
   plan.rows_purgeable = purgeable ? *purgeable : std::max<std::int64_t>(0, estimate(session, matching, 0));
-  plan.rows_total = total ? *total : std::max(plan.rows_purgeable, std::max<std::int64_t>(0, plan.table.rows_estimate));
+  // Counted after: others may have deleted in between, and more than all of a table is never purgeable.
+  plan.rows_total = total ? std::max(*total, plan.rows_purgeable) : std::max(plan.rows_purgeable, std::max<std::int64_t>(0, plan.table.rows_estimate));
   if (!purgeable && plan.rows_total > 0) plan.rows_purgeable = std::min(plan.rows_purgeable, plan.rows_total);
   if (!plan.exact) {
     plan.warnings.push_back({"estimated", "counting took longer than " + std::to_string(options.count_budget_ms) + " ms, so the figures are estimates; --exact counts to the end"});
