@@ -18,8 +18,12 @@ while [ $# -gt 0 ]; do
 done
 
 # MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs. iproute2 makes other hosts of
-# network namespaces.
-if [ -n "$quick" ]; then set_up libgtest-dev; else set_up libgtest-dev postgresql mariadb-server iproute2; fi
+# network namespaces; Clang has the fuzzer.
+if [ -n "$quick" ]; then
+    set_up libgtest-dev
+else
+    set_up libgtest-dev postgresql mariadb-server iproute2 clang libclang-rt-dev
+fi
 
 requirements=$(cat tests/requirements.txt)
 if ! is_done tests "$requirements"; then
@@ -54,6 +58,16 @@ native() {
         --output-junit "$results/ctest-$folder.xml"
 }
 
+# What runs besides the run itself (cancel, stop, progress), with races made visible.
+thread_sanitized() {
+    cmake -S . -B .build/tsan -G Ninja -DPURGEKIT_BUILD_TESTS=ON -DPURGEKIT_BUILD_PYTHON=OFF -DPURGEKIT_WITH_SQLITE=OFF \
+        -DPURGEKIT_WITH_POSTGRESQL=OFF -DPURGEKIT_WITH_MYSQL=OFF -DCMAKE_BUILD_TYPE=Debug -DPURGEKIT_SANITIZE=thread \
+        >"$results/cmake.log" 2>&1 || { cat "$results/cmake.log" >&2; return 1; }
+    cmake --build .build/tsan --target purgekit_run_test &&
+        TSAN_OPTIONS="halt_on_error=1${TSAN_OPTIONS:+:$TSAN_OPTIONS}" \
+            .build/tsan/tests/cpp/purgekit_run_test --gtest_brief=1 --gtest_output="xml:$results/thread-sanitizer.xml"
+}
+
 build_native() {
     build_dir=$1
     shift
@@ -70,6 +84,8 @@ if [ -z "$quick" ]; then
     # An error found by a sanitizer ends the test with a failure instead of a remark in its output.
     export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
     native asan -DCMAKE_BUILD_TYPE=Debug -DPURGEKIT_SANITIZE=address,undefined
+    step thread-sanitizer thread_sanitized
+    step fuzz .venv/bin/python tests/fuzz/run.py --seconds 3 --seed 1
     step ruff .venv/bin/ruff check .
     # The bases make every module's name unique, whatever folder of tests/ it is in.
     step mypy env MYPYPATH=python:tests .venv/bin/mypy --explicit-package-bases python/purgekit tests

@@ -5,6 +5,7 @@
 
 #include "fake/fixture.hpp"
 #include "purgekit/log.hpp"
+#include "purgekit/registry.hpp"
 
 namespace purgekit::fake {
 namespace {
