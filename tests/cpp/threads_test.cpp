@@ -83,7 +83,7 @@ TEST_F(Threads, CancelMayComeAtAnyMomentOfTheSessionsLife) {
       fresh.cancel();
       working.cancel();
     });
-    const Report report = run_plan(working, {}, planned, run_options, fresh, nullptr);
+    const Report report = run_plan(working, {}, planned, run_options, fresh, nullptr, flight);
     other.join();
     EXPECT_TRUE(report.status() == "stopped" || report.status() == "completed") << report.status();
     fresh.cancel();
