@@ -27,6 +27,7 @@ from servers import Connection, TcpProxy
 
 CLOSING_RUNS = 14
 CLOSING_PAUSE_S = 0.15
+REVIVED_WITHIN_S = 60.0
 
 
 def plugins_folder() -> Path:
@@ -167,11 +168,10 @@ class World(Levers):
 
     def close_down(self) -> None:
         """Undisturbed runs until the table is done."""
+        self.station.calm()
+        self.revive()
         self.writers.stop()
         self.complaints += self.writers.failures
-        self.station.calm()
-        if self.server is not None:
-            self.server.start()
         if self.proxy is not None:
             self._stack.close()
             self.proxy = None
@@ -191,6 +191,19 @@ class World(Levers):
                 return
             time.sleep(CLOSING_PAUSE_S * (attempt + 1))
         self.complaints.append(f"no end after {CLOSING_RUNS} undisturbed runs: another run is said to go on")
+
+    def revive(self) -> None:
+        """The server answers again: one that is about to give up still counts as running."""
+        deadline_s = time.monotonic() + REVIVED_WITHIN_S
+        while self.server is not None:
+            try:
+                self.server.start()
+                self.place.query("SELECT 1")
+                return
+            except Exception:
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.1)
 
     def _by_hand(self) -> Purge:
         """As people start it: an interpreter of its own, with the plugins as installed."""

@@ -50,5 +50,5 @@ def server_disk_full(world: World, rng: random.Random) -> None:
         purge.go("here")
         purge.ended.wait(rng.choice((0.1, 0.5, 1.5)))
         page.disk(DISK_WHOLE)
-        world.server.start()  # where the full disk ended it
+        world.revive()  # where the full disk ended it
     world.end(purge)
