@@ -3,13 +3,15 @@
 
 #include "fuzz.hpp"
 #include "purgekit/report.hpp"
+#include "purgekit/runner.hpp"
 #include "purgekit/sdk/marshal.hpp"
 #include "slot_keeper.hpp"
 
 // The opaque handle of abi.h: a backend whose ledger holds one slot.
 struct pk_connection {
   purgekit::sdk::Slot slot;
-  std::vector<std::string> records;
+  std::vector<purgekit::sdk::RunRecord> runs;
+  purgekit::sdk::Outbox out;
 };
 
 namespace purgekit::fuzz {
@@ -24,7 +26,9 @@ pk_backend one_slot() {
   b.close = [](pk_connection* c) { delete c; };
   b.slot_lock = [](pk_connection* c, pk_text, std::uint32_t, pk_slot* out, pk_error*) -> std::int32_t { return *out = sdk::to_c(c->slot), PK_OK; };
   b.slot_write = b.checkpoint = [](pk_connection* c, const pk_slot* s, pk_error*) -> std::int32_t { return c->slot = sdk::from_c(*s), PK_OK; };
-  b.run_write = [](pk_connection* c, const pk_run* r, pk_error*) -> std::int32_t { return c->records.push_back(sdk::to_string(r->document)), PK_OK; };
+  b.run_write = [](pk_connection* c, const pk_run* r, pk_error*) -> std::int32_t { return c->runs.push_back({sdk::to_string(r->id), sdk::to_string(r->document)}), PK_OK; };
+  b.run_list = [](pk_connection* c, pk_runs* out, pk_error*) -> std::int32_t { return *out = c->out.put(c->runs), PK_OK; };
+  b.ledger_find = [](pk_connection*, const pk_table_name*, pk_ledger* out, pk_error*) -> std::int32_t { return out->state = PK_LEDGER_PRESENT, PK_OK; };
   b.commit = b.rollback = [](pk_connection*, pk_error*) -> std::int32_t { return PK_OK; };
   return b;
 }
@@ -40,7 +44,20 @@ PolicyPlan plan_of(FuzzedDataProvider& in) {
 
 void expect_objects(const pk_connection& c) {
   expect(Json::parse(c.slot.document, nullptr, false).is_object(), "the slot's document is an object", c.slot.document);
-  for (const std::string& record : c.records) expect(Json::parse(record, nullptr, false).is_object(), "a run's record is an object", record);
+  for (const sdk::RunRecord& run : c.runs) expect(Json::parse(run.document, nullptr, false).is_object(), "a run's record is an object", run.document);
+}
+
+// History sums what the records say, whoever wrote them.
+void read_history(Session& session, const std::string& foreign) {
+  opened->runs.push_back({"foreign/000", foreign});
+  const auto text = accepted([&] { return ledger_history(session, "purgekit_ledger"); });
+  if (!text) return;
+  const Json history = Json::parse(*text, nullptr, false);
+  expect(history.is_object() && history["runs"].is_array(), "history is a document of ours", *text);
+  for (const Json& run : history["runs"]) {
+    for (const char* key : {"run_id", "started_utc", "database", "status"}) expect(run[key].is_string(), "what history tells is text", *text);
+    for (const char* key : {"exit_code", "rows_deleted", "rows_archived"}) expect(run[key].is_number_integer() && run[key] >= 0, "counts are not negative", *text);
+  }
 }
 
 void run(FuzzedDataProvider& in) {
@@ -63,10 +80,11 @@ void run(FuzzedDataProvider& in) {
   slot.cursor = in.ConsumeRandomLengthString(12);
   slot.document = in.ConsumeRemainingBytesAsString();
   const std::int64_t old_epoch = slot.epoch;
+  const std::string document = slot.document;
 
   SlotKeeper keeper(session, plan, options, 0, "db");
   const auto claimed = accepted([&] { return keeper.claim(), true; });
-  if (!claimed) return;
+  if (!claimed) return read_history(session, document);
   expect(keeper.epoch() > old_epoch && slot.epoch == keeper.epoch(), "the epoch is raised");
   expect(keeper.pass() >= 1, "passes count from one");
   expect_objects(*opened);
@@ -84,6 +102,7 @@ void run(FuzzedDataProvider& in) {
     return true;
   });
   expect_objects(*opened);
+  read_history(session, document);
 }
 
 }  // namespace
