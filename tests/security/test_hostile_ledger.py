@@ -141,7 +141,7 @@ def test_numbers(label: str, any_url: str, purged_before: Connection) -> None:
         assert "ledger" in str(outcome)
 
 
-@pytest.mark.parametrize("text", ["2", "-1", "9" * 5_000, EVIL, '{"a": 1}', "1.5", " 1"])
+@pytest.mark.parametrize("text", ["99", "-1", "9" * 5_000, EVIL, '{"a": 1}', "1.5", " 1"])
 def test_versions(text: str, any_url: str, purged_before: Connection) -> None:
     tamper(purged_before, any_url, "meta", document=text)
     outcome = purge_and_check(purged_before, any_url)

@@ -60,7 +60,11 @@ def scram_server(servers_dir: Path) -> Iterator[PostgreSql]:
         yield server
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "mysql56"])
+NEEDS_SERVER = pytest.mark.needs_server
+SERVERS = [pytest.param(name, marks=NEEDS_SERVER) for name in ("postgresql", "mariadb", "mysql56")]
+
+
+@pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
     name = "scram" if request.param == "postgresql" else request.param
     found = request.getfixturevalue(f"{name}_server")
@@ -209,7 +213,7 @@ def test_passwords_in_failures(
     planted.check(written | server_logs(server))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb", "mysql56"])
+@pytest.mark.parametrize("kind", ["sqlite", *SERVERS])
 def test_values_of_rows(
     kind: str, policies: str, planted: Planted, tmp_path: Path, admin: Admin, request: pytest.FixtureRequest
 ) -> None:
