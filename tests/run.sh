@@ -22,7 +22,7 @@ done
 if [ -n "$quick" ]; then
     set_up libgtest-dev
 else
-    set_up libgtest-dev postgresql mariadb-server iproute2 clang libclang-rt-dev
+    set_up libgtest-dev postgresql mariadb-server iproute2 openssl clang libclang-rt-dev
 fi
 
 requirements=$(cat tests/requirements.txt)
