@@ -117,10 +117,12 @@ PolicyReport PolicyRun::run() {
 // Quick refusal, then the ledger's word. A line that is lost on the way is made anew: nothing is deleted yet.
 void PolicyRun::take_table() {
   context_.flight.note("start", report_.policy, {{"table", report_.table}, {"strategy", report_.strategy}, {"rows_purgeable", plan_.rows_purgeable}});
-  if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
   for (int tries = 1;; ++tries) {
     try {
-      if (tries == 1) lock_run();
+      if (tries == 1) {
+        if (keeper_.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
+        lock_run();
+      }
       keeper_.claim();
       prepare(keeper_.walk_now_ns());
       report_.continues = keeper_.continues();
