@@ -604,16 +604,24 @@ void PolicyRun::closing_report() {
   const std::int64_t others = count(free);
   if (others == 0) return;
   const std::string key = sample(free);
-  for (auto& [reason, b] : blocked_in_pass_) {
+  std::int64_t unnamed = others;
+  const auto add = [&](Blocked b, std::int64_t rows) {
+    b.rows = std::min(rows, unnamed);
+    unnamed -= b.rows;
+    b.sample_key = key;
+    if (b.rows > 0) report_.blocked.push_back(std::move(b));
+  };
+  const auto locked_out = gave_up_ ? blocked_in_pass_.find({"lock", ""}) : blocked_in_pass_.end();
+  for (auto entry = blocked_in_pass_.begin(); entry != blocked_in_pass_.end(); ++entry) {
+    auto& [reason, b] = *entry;
     b.table = report_.table;
     b.reason = reason.first;
     b.constraint = reason.second;
-    b.rows = blocked_in_pass_.size() == 1 ? others : b.rows;
-    b.sample_key = key;
-    report_.blocked.push_back(b);
+    if (entry != locked_out) add(b, blocked_in_pass_.size() == 1 ? others : b.rows);
   }
-  if (blocked_in_pass_.empty()) {
-    report_.blocked.push_back({report_.table, "remaining", "", others, key, "still there after " + std::to_string(keeper_.pass()) + " passes; a trigger or another writer may bring them back"});
+  if (locked_out != blocked_in_pass_.end()) add(locked_out->second, unnamed);  // the walk never got to them
+  if (unnamed > 0) {
+    report_.blocked.push_back({report_.table, "remaining", "", unnamed, key, "still there after " + std::to_string(keeper_.pass()) + " passes; a trigger or another writer may bring them back"});
   }
 }
 

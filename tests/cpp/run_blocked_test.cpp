@@ -67,6 +67,25 @@ TEST_F(BlockedRows, AForeignKeyTheCatalogueDidNotTell) {
   EXPECT_EQ(r.blocked[0].sample_key, "ID=30");
 }
 
+TEST_F(BlockedRows, WhatAWalkThatGaveUpNeverReachedIsCountedToo) {
+  db.rows[10].trigger = true;
+  db.always["begin"] = [](Connection& c) {
+    if (!c.db().rows.contains(14)) throw sdk::Error(PK_LOCK_TIMEOUT, "the database is locked");
+  };
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.exit_code(), 4);
+  ASSERT_EQ(r.blocked.size(), 2u);
+  std::int64_t listed = 0;
+  for (const Blocked& b : r.blocked) {
+    listed += b.rows;
+    if (b.reason == "trigger") {
+      EXPECT_EQ(b.rows, 1);
+    }
+  }
+  EXPECT_GT(r.rows_left, 10);
+  EXPECT_EQ(listed, r.rows_left);
+}
+
 TEST_F(BlockedRows, ReasonsAreToldApart) {
   db.rows[10].trigger = true;
   db.rows[40].held_by = "fk";
