@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from faults.tally import table
 
 FULL = {"sqlite": 2_000, "postgresql": 1_000, "mariadb": 1_000, "mysql56": 1_000}
 DEFAULT_SCHEDULES = 40
-SLOW_S = 20.0
+SLOW_S = 60.0
+PROGRESS_EACH = 100
 
 
 def main() -> int:
@@ -49,7 +51,12 @@ def main() -> int:
         counts[backend] = range(options.first, options.first + count)
     print(f"seed {options.seed}, {os.cpu_count()} processors, {options.workers} at a time", flush=True)
 
+    results: list[suite.Result] = []
+
     def told(result: suite.Result) -> None:
+        results.append(result)
+        if len(results) % PROGRESS_EACH == 0:
+            print(f"{len(results)} schedules, {sum(r.failed for r in results)} failed", flush=True)
         if result.elapsed_s > SLOW_S:
             name = f"{result.backend} {result.number} {result.kind}, {result.shape}"
             print(f"slow: {result.elapsed_s:.1f} s  {name}", flush=True)
@@ -60,7 +67,11 @@ def main() -> int:
         why = f"{result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}"
         print(f"FAILED  tests/faults/run {again}  # {why}  ({result.kept})", flush=True)
 
-    results = suite.run(order, counts, told, workers=options.workers)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        suite.run(order, counts, told, workers=options.workers)
+    except KeyboardInterrupt:
+        print("stopped early")
     print(table(results))
     failed = sum(result.failed for result in results)
     if not any(keep.iterdir()):

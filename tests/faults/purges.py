@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-HANG_BOUND_S = 180.0  # longest any one purge may take, whatever is done to it, on a machine that is busy besides
+HANG_BOUND_S = 600.0  # longest any one purge may take, whatever is done to it, on a machine that is busy besides
 POLL_S = 0.002
 HERE = Path(__file__).resolve().parent
 
@@ -127,6 +127,8 @@ class Zygote:
             "stderr": str(folder / "stderr"),
             "memory_bytes": memory_bytes,
         }
+        for stream in ("stdout", "stderr"):  # it may be killed before it has opened them
+            (folder / stream).touch()
         (folder / "command.json").write_text(json.dumps(request, indent=1))
         assert self._process.stdin is not None
         with self._answered:

@@ -147,9 +147,13 @@ def run(
                 initargs=(base,),
             ) as pool:
                 waiting: list[Future[Result]] = [pool.submit(_work, order, backend, number) for number in numbers]
-                for future in as_completed(waiting):
-                    results.append(future.result())
-                    on_result(results[-1])
+                try:
+                    for future in as_completed(waiting):
+                        results.append(future.result())
+                        on_result(results[-1])
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
                 list(pool.map(_pause_and_tear_down, range(size)))
     finally:
         shutil.rmtree(base, ignore_errors=True)
