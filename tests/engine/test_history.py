@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +32,13 @@ run(sessions_policy(), limits=pk.Limits(chunk_ms=1, max_fraction=1, max_rows_per
 """
 
 
+def environment() -> dict[str, str]:
+    """Of a program that uses engine.tables."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+
+
 def kill_a_run(url: str) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, url], capture_output=True, env={**os.environ}, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, url], capture_output=True, env=environment(), check=False)
     assert done.returncode == -9, done.stderr
 
 
@@ -116,7 +122,7 @@ others = pk.Policy("others", table="OTHERS", where=pk.expired("EXPIRES", unit="s
 pk.connect(sys.argv[1]).run([sessions_policy(), others], limits=pk.Limits(chunk_ms=1, max_fraction=1), on_progress=die)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, sqlite_url], capture_output=True, env={**os.environ}, check=False
+        [sys.executable, "-c", script, sqlite_url], capture_output=True, env=environment(), check=False
     )
     assert done.returncode == -9, done.stderr
     gone = 800 - len(survivors(checker)) - len(survivors(checker, "OTHERS"))

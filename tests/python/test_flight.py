@@ -268,7 +268,8 @@ def die(event):
         os.kill(os.getpid(), 9)
 pk.connect({sqlite_url!r}).run(sessions_policy(), limits=pk.Limits(chunk_ms=1, max_fraction=1), on_progress=die)
 """
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, env={**os.environ})
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # for engine.tables
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, env=environment)
     assert killed.returncode == -9, killed.stderr
     (run,) = RunStore().runs()
     assert run["status"] == "interrupted"
