@@ -68,15 +68,19 @@ def main() -> int:
         print(f"FAILED  tests/faults/run {again}  # {why}  ({result.kept})", flush=True)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = False
     try:
         suite.run(order, counts, told, workers=options.workers)
     except KeyboardInterrupt:
+        stopped = True
         print("stopped early")
     print(table(results))
     failed = sum(result.failed for result in results)
     if not any(keep.iterdir()):
         keep.rmdir()
-    print(f"{len(results)} schedules, {failed} failed")
+    print(f"{len(results)} schedules, {failed} failed", flush=True)
+    if stopped:
+        os._exit(1)  # without waiting for the schedules in hand: the workers die with us, and their servers with them
     return 1 if failed or not results else 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 HANG_BOUND_S = 600.0  # longest any one purge may take, whatever is done to it, on a machine that is busy besides
 POLL_S = 0.002
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 
 
 class Hung(AssertionError):
@@ -103,10 +103,14 @@ class Zygote:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "zygote.py")],
+            [sys.executable, "-m", "faults.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **environment},
+            env={
+                **os.environ,
+                **environment,
+                "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
+            },
             text=True,
         )
         self._answers: list[int] = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.checker import Verdict
+from faults.parent import die_with_parent
 from faults.schedule import Schedule, make
 from faults.station import Station, build
 from faults.world import World
@@ -116,6 +117,7 @@ _station: Station | None = None
 
 def _set_up(base: Path) -> None:
     global _station
+    die_with_parent()
     _station = Station(base, f"worker-{os.getpid()}")
 
 

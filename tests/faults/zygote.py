@@ -8,20 +8,18 @@ connected and no plugin is loaded before the fork.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
 import os
 import resource
 import selectors
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
+from faults.parent import die_with_parent
 
 PRELOADED = (
     "importlib.metadata",
@@ -40,7 +38,7 @@ PRELOADED = (
 
 
 def main() -> None:
-    _die_with_parent()
+    die_with_parent()
     for module in PRELOADED:
         importlib.import_module(module)
     gc.freeze()  # collecting in a child would copy what is shared
@@ -65,10 +63,6 @@ def main() -> None:
                 _answer({"pid": key.data, "code": os.waitstatus_to_exitcode(status)})
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _answer(document: dict[str, Any]) -> None:
     os.write(1, json.dumps(document).encode() + b"\n")
 
@@ -88,7 +82,7 @@ def _forked(request: dict[str, Any]) -> int:
 
 
 def _purge(request: dict[str, Any]) -> int:
-    _die_with_parent()
+    die_with_parent()
     for target, path in ((0, os.devnull), (1, request["stdout"]), (2, request["stderr"])):
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(opened, target)
