@@ -40,7 +40,7 @@ void bind_policy(py::module_& module) {
 
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
-                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, std::optional<std::string> archive) {
+                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<std::string>& archive) {
              Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), archive.value_or("")};
              p.grace_ns = std::holds_alternative<std::string>(grace) ? parse_duration(std::get<std::string>(grace)) : std::get<std::int64_t>(grace);
              p.check();

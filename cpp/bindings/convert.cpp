@@ -61,7 +61,7 @@ Value from_datetime(py::handle object) {
       bad_year(object);
     }
   }
-  const std::int64_t seconds = days_of(moment) * 86'400 + moment.attr("hour").cast<int>() * 3'600 + moment.attr("minute").cast<int>() * 60 + moment.attr("second").cast<int>();
+  const std::int64_t seconds = days_of(moment) * 86'400 + moment.attr("hour").cast<std::int64_t>() * 3'600 + moment.attr("minute").cast<std::int64_t>() * 60 + moment.attr("second").cast<std::int64_t>();
   const std::int64_t ns = seconds * sdk::ns_per_s + moment.attr("microsecond").cast<std::int64_t>() * 1'000;
   return aware ? Value::instant(ns) : Value::wall(ns);
 }

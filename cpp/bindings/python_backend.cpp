@@ -91,8 +91,12 @@ class Held {
       object_.release();
       return;
     }
-    const py::gil_scoped_acquire acquire;
-    object_ = py::object();
+    try {
+      const py::gil_scoped_acquire acquire;
+      object_ = py::object();
+    } catch (...) {  // an interpreter that is going away: what is left is its own
+      object_.release();
+    }
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
@@ -105,6 +109,8 @@ class Held {
 class PyConnection final : public sdk::SqlConnection {
  public:
   PyConnection(py::object session, const py::dict& dialect) : session_(std::move(session)), dialect_(dialect) {}
+  PyConnection(const PyConnection&) = delete;
+  PyConnection& operator=(const PyConnection&) = delete;
 
   ~PyConnection() override {
     try {

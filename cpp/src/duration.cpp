@@ -9,12 +9,11 @@
 namespace purgekit {
 namespace {
 
-constexpr std::int64_t second_ns = 1'000'000'000;
-constexpr std::int64_t longest_ns = 200LL * 366 * 86'400 * second_ns;
+constexpr std::int64_t longest_ns = std::int64_t{200} * 366 * sdk::ns_per_day;
 
 constexpr std::pair<std::string_view, std::int64_t> units[] = {
-    {"ms", 1'000'000}, {"us", 1'000}, {"ns", 1}, {"w", 7 * 86'400 * second_ns}, {"d", 86'400 * second_ns},
-    {"h", 3'600 * second_ns}, {"m", 60 * second_ns}, {"s", second_ns}};
+    {"ms", 1'000'000}, {"us", 1'000}, {"ns", 1}, {"w", 7 * sdk::ns_per_day}, {"d", sdk::ns_per_day},
+    {"h", 3'600 * sdk::ns_per_s}, {"m", 60 * sdk::ns_per_s}, {"s", sdk::ns_per_s}};
 
 [[noreturn]] void unreadable(std::string_view text) {
   bad_policy("duration \"" + std::string(text) + "\" can't be read: write 90s, 30m, 2h, 14d, 1w, 1d12h or PT2H");
@@ -53,11 +52,11 @@ std::int64_t parse_iso(std::string_view text) {
     const char unit = rest[0];
     rest.remove_prefix(1);
     std::int64_t ns = 0;
-    if (!in_time && unit == 'W') ns = 7 * 86'400 * second_ns;
-    if (!in_time && unit == 'D') ns = 86'400 * second_ns;
-    if (in_time && unit == 'H') ns = 3'600 * second_ns;
-    if (in_time && unit == 'M') ns = 60 * second_ns;
-    if (in_time && unit == 'S') ns = second_ns;
+    if (!in_time && unit == 'W') ns = 7 * sdk::ns_per_day;
+    if (!in_time && unit == 'D') ns = sdk::ns_per_day;
+    if (in_time && unit == 'H') ns = 3'600 * sdk::ns_per_s;
+    if (in_time && unit == 'M') ns = 60 * sdk::ns_per_s;
+    if (in_time && unit == 'S') ns = sdk::ns_per_s;
     if (!in_time && (unit == 'Y' || unit == 'M')) {
       bad_policy("duration \"" + std::string(text) + "\": years and months have no fixed length, write days");
     }
@@ -95,8 +94,8 @@ std::int64_t parse_duration(std::string_view text) {
 
 std::string format_duration(std::int64_t ns) {
   if (ns == 0) return "0s";
-  static constexpr std::pair<std::string_view, std::int64_t> order[] = {{"d", 86'400 * second_ns}, {"h", 3'600 * second_ns}, {"m", 60 * second_ns},
-                                                                        {"s", second_ns},          {"ms", 1'000'000},       {"us", 1'000},
+  static constexpr std::pair<std::string_view, std::int64_t> order[] = {{"d", sdk::ns_per_day}, {"h", 3'600 * sdk::ns_per_s}, {"m", 60 * sdk::ns_per_s},
+                                                                        {"s", sdk::ns_per_s},          {"ms", 1'000'000},       {"us", 1'000},
                                                                         {"ns", 1}};
   std::string out;
   for (const auto& [name, unit] : order) {
@@ -116,8 +115,8 @@ std::int64_t parse_instant(std::string_view text) {
 }
 
 std::string format_instant(std::int64_t ns) {
-  std::string out = sdk::format_time(ns, ns % second_ns == 0 ? 0 : 9, 'T');
-  if (ns % second_ns != 0) out.erase(out.find_last_not_of('0') + 1);
+  std::string out = sdk::format_time(ns, ns % sdk::ns_per_s == 0 ? 0 : 9, 'T');
+  if (ns % sdk::ns_per_s != 0) out.erase(out.find_last_not_of('0') + 1);
   return out + "Z";
 }
 

@@ -55,7 +55,7 @@ std::vector<std::string> words(const std::string& text) {
 
 // Under the mutex.
 std::string add(Registry& r, const pk_backend& table, const std::string& source) {
-  const std::string name = table.name;
+  std::string name = table.name;
   if (const auto found = r.loaded.find(name); found != r.loaded.end()) return name;
   Loaded entry;
   entry.table = table;
@@ -85,7 +85,7 @@ std::string load_backend(const std::string& path, Origin origin) {
   if (problem) throw sdk::Error(PK_NOT_FOUND, "plugin " + path + ": " + problem.message());
   if (const auto known = r.by_path.find(canonical); known != r.by_path.end()) return known->second;
   const pk_backend table = load_plugin(canonical);
-  const std::string name = add(r, table, canonical);
+  std::string name = add(r, table, canonical);
   r.by_path[canonical] = name;
   return name;
 }

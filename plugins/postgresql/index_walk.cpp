@@ -27,7 +27,7 @@ class IndexWalk final : public LeafWalk {
   std::vector<std::string> statements() const override {
     if (leaves_.empty()) return {};
     const Leaf& leaf = leaves_.front();
-    return {probe({0, "", Entry{}}, leaf, 1000).text(), remover_.remove_text(leaf, [&](Sql& out) { add_range(out, Entry{}, Entry{}, ""); })};
+    return {probe({0, "", IndexEntry{}}, leaf, 1000).text(), remover_.remove_text(leaf, [&](Sql& out) { add_range(out, IndexEntry{}, IndexEntry{}, ""); })};
   }
 
   Deleted next(const Range& range) override {
@@ -57,8 +57,8 @@ class IndexWalk final : public LeafWalk {
   Deleted chunk(const Leaf& leaf, IndexPlace place, std::int64_t max_rows) {
     for (std::int64_t rows = max_rows;; rows = std::max<std::int64_t>(rows / 2, 1)) {
       const Rows found = session_.fetch(probe(place, leaf, rows));
-      std::optional<Entry> until;
-      if (!found.empty()) until = Entry{found[0].at(0).text, found[0].at(1).text};
+      std::optional<IndexEntry> until;
+      if (!found.empty()) until = IndexEntry{found[0].at(0).text, found[0].at(1).text};
       const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.after, until, place.last); }, max_rows);
       if (removed.too_many) {
         if (rows > 1) continue;
@@ -96,7 +96,7 @@ class IndexWalk final : public LeafWalk {
 
   // Behind `after`, up to `until` or else up to the value `last`. The plain bounds serve the index; the pairs place the cut
   // between rows of equal value.
-  void add_range(Sql& out, const std::optional<Entry>& after, const std::optional<Entry>& until, const std::string& last) const {
+  void add_range(Sql& out, const std::optional<IndexEntry>& after, const std::optional<IndexEntry>& until, const std::string& last) const {
     out << column_ << " <= ";
     out.bind(Value::string(until ? until->column : last)) << "::" << type_;
     if (until) {
@@ -109,7 +109,7 @@ class IndexWalk final : public LeafWalk {
     add_entry(out, *after);
   }
 
-  void add_entry(Sql& out, const Entry& entry) const {
+  void add_entry(Sql& out, const IndexEntry& entry) const {
     out.bind(Value::string(entry.column)) << "::" << type_ << ", ";
     out.bind(Value::string(entry.ctid)) << "::tid)";
   }

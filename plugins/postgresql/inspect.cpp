@@ -50,9 +50,9 @@ sdk::Server PgConnection::inspect() {
     out.identity = host + ":" + row.at(7).text + "/" + std::to_string(row.at(6).i64);
   }
   if (pooled_) {
-    out.warnings.push_back("a connection pooler stands in between: the early refusal of a second purge is off, the ledger alone keeps them apart");
+    out.warnings.emplace_back("a connection pooler stands in between: the early refusal of a second purge is off, the ledger alone keeps them apart");
   }
-  if (row.at(8).i64 == 0) out.warnings.push_back("autovacuum is off: the space of purged rows is not reused until somebody runs VACUUM");
+  if (row.at(8).i64 == 0) out.warnings.emplace_back("autovacuum is off: the space of purged rows is not reused until somebody runs VACUUM");
   if (row.at(9).i64 > 0) {
     out.warnings.push_back(std::to_string(row.at(9).i64) + " transaction(s) of this database are open for more than an hour: VACUUM can't remove what is purged meanwhile");
   }

@@ -55,7 +55,7 @@ std::optional<IndexPlace> IndexPlace::parse(std::string_view text) {
   for (std::size_t i = 1; i < row.size(); ++i) possible = possible && row[i].kind == PK_VALUE_TEXT;
   if (!possible) sdk::detail::bad_cursor();
   IndexPlace place{row[0].i64, row[1].text, std::nullopt};
-  if (row.size() == 4) place.after = Entry{row[2].text, row[3].text};
+  if (row.size() == 4) place.after = IndexEntry{row[2].text, row[3].text};
   return place;
 }
 

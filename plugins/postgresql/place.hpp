@@ -28,7 +28,7 @@ struct TidPlace {
 };
 
 /// An entry of an index; equal column values are told apart by the row's address.
-struct Entry {
+struct IndexEntry {
   std::string column;
   std::string ctid;
 };
@@ -37,7 +37,7 @@ struct Entry {
 struct IndexPlace {
   std::int64_t leaf = 0;
   std::string last;            ///< largest column value of this leaf to go to, as it was when the walk entered it
-  std::optional<Entry> after;  ///< last entry visited
+  std::optional<IndexEntry> after;  ///< last entry visited
 
   std::string text() const;
   /// Nothing when it is the cursor of another walk. \throws sdk::Error PK_CORRUPT when it is a damaged one of this.

@@ -77,7 +77,7 @@ void add_warnings(Database& db, std::vector<std::string>& out) {
   }
   struct stat wal {};
   if (::stat((db.path() + "-wal").c_str(), &wal) == 0 && wal.st_size > large_wal_bytes) {
-    out.push_back("the write-ahead log has " + std::to_string(wal.st_size / (1024 * 1024)) +
+    out.push_back("the write-ahead log has " + std::to_string(wal.st_size / 1'048'576) +
                   " MB: a long reader may keep it from being checkpointed; end it before a large purge");
   }
 }

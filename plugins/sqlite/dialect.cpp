@@ -26,7 +26,7 @@ double round_up_quotient(std::int64_t cutoff, std::int64_t unit) {
   const double infinity = std::numeric_limits<double>::infinity();
   if (std::fabs(d) < 1 || std::fabs(d) >= 0x1p52) return d;
   while (compare_product(d, unit, cutoff) < 0) d = std::nextafter(d, infinity);
-  for (double below = std::nextafter(d, -infinity); compare_product(below, unit, cutoff) >= 0; below = std::nextafter(d, -infinity)) d = below;
+  while (compare_product(std::nextafter(d, -infinity), unit, cutoff) >= 0) d = std::nextafter(d, -infinity);
   return d;
 }
 

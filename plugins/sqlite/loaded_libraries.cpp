@@ -23,7 +23,7 @@ void for_each_segment(const dl_phdr_info& object, const Visit& visit) {
   for (int i = 0; i < object.dlpi_phnum; ++i) {
     const auto& header = object.dlpi_phdr[i];
     if (header.p_type != PT_LOAD) continue;
-    const char* start = reinterpret_cast<const char*>(object.dlpi_addr + header.p_vaddr);
+    const char* start = reinterpret_cast<const char*>(object.dlpi_addr + header.p_vaddr);  // NOLINT(performance-no-int-to-ptr): so the loader tells it
     visit(Segment{start, header.p_memsz, (header.p_flags & PF_R) != 0 && (header.p_flags & PF_W) == 0});
   }
 }

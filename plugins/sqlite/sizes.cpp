@@ -13,7 +13,7 @@ namespace {
 using sdk::Row;
 using sdk::Value;
 
-constexpr auto budget = std::chrono::milliseconds(40);  // for the table, and once more for all its indexes
+constexpr auto sizes_budget = std::chrono::milliseconds(40);  // for the table, and once more for all its indexes
 
 struct Pages {
   std::int64_t bytes = 0;
@@ -77,11 +77,11 @@ std::int64_t guessed_rows(Database& db, const std::string& table, const std::str
 void read_sizes(Database& db, sdk::Table& table, const std::string& rowid) {
   table.rows_estimate = guessed_rows(db, table.name, rowid);
   try {
-    const Pages pages = count_pages(db, table.name, table.storage == "rowid", Database::Clock::now() + budget);
+    const Pages pages = count_pages(db, table.name, table.storage == "rowid", Database::Clock::now() + sizes_budget);
     if (pages.complete) table.rows_estimate = pages.rows;
     table.bytes = extrapolated(pages, table.rows_estimate);
     table.index_bytes = 0;
-    const auto share = budget / std::max<std::size_t>(table.indexes.size(), 1);
+    const auto share = sizes_budget / std::max<std::size_t>(table.indexes.size(), 1);
     for (const sdk::Index& index : table.indexes) {
       const std::int64_t bytes = extrapolated(count_pages(db, index.name, false, Database::Clock::now() + share), table.rows_estimate);
       if (bytes < 0) table.index_bytes = -1;

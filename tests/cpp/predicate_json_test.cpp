@@ -8,7 +8,7 @@
 namespace purgekit {
 namespace {
 
-std::string refusal(const char* json) {
+std::string json_refusal(const char* json) {
   return message_of([&] { Predicate::from_json(json); });
 }
 
@@ -116,47 +116,47 @@ TEST(PredicateJson, IsCanonical) {
 TEST(PredicateJson, NullFalseIsNotNull) { EXPECT_EQ(Predicate::from_json(R"({"column":"A","null":false})"), Predicate::negation(Predicate::is_null("A"))); }
 
 TEST(PredicateJson, NamesTheNearestRightWord) {
-  EXPECT_HAS(refusal(R"({"expird":{"column":"A","unit":"s"}})"), "did you mean expired?");
-  EXPECT_HAS(refusal(R"({"expired":{"colum":"A","unit":"s"}})"), "did you mean column?");
-  EXPECT_HAS(refusal(R"({"created":{"column":"A","unit":"s","lifetme":"1d"}})"), "did you mean lifetime?");
-  EXPECT_HAS(refusal(R"({"expired":{"column":"A","unit":"millis"}})"), "did you mean ms?");
-  EXPECT_HAS(refusal(R"({"keep_latest":{"n":1,"orderby":"A"}})"), "did you mean order_by?");
-  EXPECT_HAS(refusal(R"({"referenced_by":{"tabel":"A"}})"), "did you mean table?");
+  EXPECT_HAS(json_refusal(R"({"expird":{"column":"A","unit":"s"}})"), "did you mean expired?");
+  EXPECT_HAS(json_refusal(R"({"expired":{"colum":"A","unit":"s"}})"), "did you mean column?");
+  EXPECT_HAS(json_refusal(R"({"created":{"column":"A","unit":"s","lifetme":"1d"}})"), "did you mean lifetime?");
+  EXPECT_HAS(json_refusal(R"({"expired":{"column":"A","unit":"millis"}})"), "did you mean ms?");
+  EXPECT_HAS(json_refusal(R"({"keep_latest":{"n":1,"orderby":"A"}})"), "did you mean order_by?");
+  EXPECT_HAS(json_refusal(R"({"referenced_by":{"tabel":"A"}})"), "did you mean table?");
 }
 
 TEST(PredicateJson, RefusesWhatItCannotRead) {
-  EXPECT_HAS(refusal(""), "JSON");
-  EXPECT_HAS(refusal("{"), "JSON");
-  EXPECT_HAS(refusal("[]"), "a table with one rule");
-  EXPECT_HAS(refusal("{}"), "a table with one rule");
-  EXPECT_HAS(refusal(R"({"all":{}})"), "list");
-  EXPECT_HAS(refusal(R"({"all":[]})"), "every row");
-  EXPECT_HAS(refusal(R"({"any":[],"all":[]})"), "exactly one");
-  EXPECT_HAS(refusal(R"({"column":"A"})"), "needs in, null, or op and value");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"~","value":1})"), "unknown comparison");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"=","value":null})"), "NULL");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"=","value":[1]})"), "must be a number");
-  EXPECT_HAS(refusal(R"({"column":"A","in":5})"), "list");
-  EXPECT_HAS(refusal(R"({"column":5,"null":true})"), "must be text");
-  EXPECT_HAS(refusal(R"({"column":"A","null":"yes"})"), "true or false");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"=","value":{"decimal":"1e5"}})"), "decimal");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"=","value":{"bytes":"FF"}})"), "hexadecimal");
-  EXPECT_HAS(refusal(R"({"column":"A","op":"=","value":{"instant":"soon"}})"), "time");
-  EXPECT_HAS(refusal(R"({"expired":[]})"), "table of keys");
-  EXPECT_HAS(refusal(R"({"expired":{"column":"A","unit":"s","null":"perhaps"}})"), "keep");
-  EXPECT_HAS(refusal(R"({"expired":{"column":"A","unit":"s","grace":-5}})"), "duration");
-  EXPECT_HAS(refusal(R"({"expired":{"column":"A","unit":"timestamp","stored":"utc"}})"), "wall");
-  EXPECT_HAS(refusal(R"({"created":{"column":"A","unit":"s"}})"), "lifetime");
-  EXPECT_HAS(refusal(R"({"keep_latest":{"n":1.5,"order_by":"A"}})"), "whole number");
-  EXPECT_HAS(refusal(R"({"keep_latest":{"n":1,"order_by":"A","per":"B"}})"), "list");
-  EXPECT_HAS(refusal(R"({"referenced_by":{"table":"T","on":[["A","="]]}})"), "[other column");
-  EXPECT_HAS(refusal(R"({"sql":{"text":"A = 1","parameters":[]}})"), "parameters");
+  EXPECT_HAS(json_refusal(""), "JSON");
+  EXPECT_HAS(json_refusal("{"), "JSON");
+  EXPECT_HAS(json_refusal("[]"), "a table with one rule");
+  EXPECT_HAS(json_refusal("{}"), "a table with one rule");
+  EXPECT_HAS(json_refusal(R"({"all":{}})"), "list");
+  EXPECT_HAS(json_refusal(R"({"all":[]})"), "every row");
+  EXPECT_HAS(json_refusal(R"({"any":[],"all":[]})"), "exactly one");
+  EXPECT_HAS(json_refusal(R"({"column":"A"})"), "needs in, null, or op and value");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"~","value":1})"), "unknown comparison");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"=","value":null})"), "NULL");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"=","value":[1]})"), "must be a number");
+  EXPECT_HAS(json_refusal(R"({"column":"A","in":5})"), "list");
+  EXPECT_HAS(json_refusal(R"({"column":5,"null":true})"), "must be text");
+  EXPECT_HAS(json_refusal(R"({"column":"A","null":"yes"})"), "true or false");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"=","value":{"decimal":"1e5"}})"), "decimal");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"=","value":{"bytes":"FF"}})"), "hexadecimal");
+  EXPECT_HAS(json_refusal(R"({"column":"A","op":"=","value":{"instant":"soon"}})"), "time");
+  EXPECT_HAS(json_refusal(R"({"expired":[]})"), "table of keys");
+  EXPECT_HAS(json_refusal(R"({"expired":{"column":"A","unit":"s","null":"perhaps"}})"), "keep");
+  EXPECT_HAS(json_refusal(R"({"expired":{"column":"A","unit":"s","grace":-5}})"), "duration");
+  EXPECT_HAS(json_refusal(R"({"expired":{"column":"A","unit":"timestamp","stored":"utc"}})"), "wall");
+  EXPECT_HAS(json_refusal(R"({"created":{"column":"A","unit":"s"}})"), "lifetime");
+  EXPECT_HAS(json_refusal(R"({"keep_latest":{"n":1.5,"order_by":"A"}})"), "whole number");
+  EXPECT_HAS(json_refusal(R"({"keep_latest":{"n":1,"order_by":"A","per":"B"}})"), "list");
+  EXPECT_HAS(json_refusal(R"({"referenced_by":{"table":"T","on":[["A","="]]}})"), "[other column");
+  EXPECT_HAS(json_refusal(R"({"sql":{"text":"A = 1","parameters":[]}})"), "parameters");
 }
 
 TEST(PredicateJson, DeepNestingIsRefusedNotFollowed) {
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += R"({"not":)";
-  EXPECT_HAS(refusal(deep.c_str()), "JSON");
+  EXPECT_HAS(json_refusal(deep.c_str()), "JSON");
 }
 
 }  // namespace

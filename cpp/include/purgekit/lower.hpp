@@ -20,6 +20,7 @@ namespace purgekit {
 class LoweredPredicate {
  public:
   LoweredPredicate() = default;
+  ~LoweredPredicate() = default;
   LoweredPredicate(const LoweredPredicate&) = delete;
   LoweredPredicate& operator=(const LoweredPredicate&) = delete;
   LoweredPredicate(LoweredPredicate&&) = default;

@@ -70,6 +70,7 @@ class PurgeSpec {
  public:
   PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk = "", const std::vector<sdk::Dependent>& dependents = {},
             const std::vector<sdk::ArchiveTable>& archives = {}, const std::string& run_id = "");
+  ~PurgeSpec() = default;
   PurgeSpec(const PurgeSpec&) = delete;
   PurgeSpec& operator=(const PurgeSpec&) = delete;
   operator const pk_purge&() const { return purge_; }

@@ -59,12 +59,12 @@ inline std::string format_time(std::int64_t ns, int digits, char separator = ' '
   const CivilDay day = civil_from_days(days);
   const std::int64_t seconds = in_day / ns_per_s;
   char buffer[80];
-  int size = std::snprintf(buffer, sizeof buffer, "%04lld-%02u-%02u%c%02d:%02d:%02d", static_cast<long long>(day.year), day.month,
+  const int size = std::snprintf(buffer, sizeof buffer, "%04lld-%02u-%02u%c%02d:%02d:%02d", static_cast<long long>(day.year), day.month,
                            day.day, separator, static_cast<int>(seconds / 3600), static_cast<int>(seconds / 60 % 60),
                            static_cast<int>(seconds % 60));
   std::string out(buffer, static_cast<std::size_t>(size));
   if (digits > 0) {
-    size = std::snprintf(buffer, sizeof buffer, ".%09lld", static_cast<long long>(in_day % ns_per_s));
+    std::snprintf(buffer, sizeof buffer, ".%09lld", static_cast<long long>(in_day % ns_per_s));
     out.append(buffer, static_cast<std::size_t>(digits) + 1);
   }
   return out;
