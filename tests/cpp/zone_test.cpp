@@ -22,7 +22,7 @@ constexpr std::int64_t howe_autumn = 1'775'314'800'000'000'000;  // 2026-04-04T1
 constexpr std::int64_t howe_spring = 1'791'041'400'000'000'000;  // 2026-10-03T15:30:00Z: +10:30 to +11:00
 const Zone lord_howe = {{far_past, 11 * hour_ns}, {howe_autumn, 10 * hour_ns + 30 * minute}, {howe_spring, 11 * hour_ns}};
 
-constexpr std::int64_t samoa_skip = 1'325'239'200'000'000'000;  // 2011-12-30T10:00:00Z: -10:00 to +14:00, a whole day_ns left out
+constexpr std::int64_t samoa_skip = 1'325'239'200'000'000'000;  // 2011-12-30T10:00:00Z: -10:00 to +14:00, a whole day left out
 const Zone apia = {{far_past, -10 * hour_ns}, {samoa_skip, 14 * hour_ns}};
 
 constexpr std::int64_t ny_autumn = 1'793'512'800'000'000'000;  // 2026-11-01T06:00:00Z: -04:00 to -05:00
