@@ -184,12 +184,22 @@ void bind_session(py::module_& module) {
           "begin", [](S& s, const std::string& key, std::int64_t epoch, std::int64_t seq) { s.released([&] { s.get().begin(key, epoch, seq); }); }, "key"_a = "", "epoch"_a = 0, "seq"_a = 0)
       .def(
           "delete_range",
-          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms, std::int64_t chunk) {
+          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms, std::int64_t chunk, const std::string& until) {
             sdk::Deleted d;
-            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms, chunk}); });
+            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms, chunk, until}); });
             return py::dict("rows_deleted"_a = d.rows_deleted, "rows_visited"_a = d.rows_visited, "cursor"_a = d.cursor, "done"_a = d.done, "share_done"_a = d.share_done);
           },
-          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000, "chunk"_a = 1)
+          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000, "chunk"_a = 1, "until"_a = "")
+      .def(
+          "split",
+          [](S& s, std::size_t parts) {
+            std::vector<std::string> cuts;
+            s.released([&] { cuts = s.get().split(parts); });
+            return cuts;
+          },
+          "parts"_a)
+      .def(
+          "fence", [](S& s, const std::string& key, std::int64_t epoch, std::int64_t seq) { s.released([&] { s.get().fence(key, epoch, seq); }); }, "key"_a, "epoch"_a, "seq"_a)
       .def(
           "delete_children",
           [](S& s, std::size_t index) {

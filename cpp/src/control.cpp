@@ -15,7 +15,7 @@ void RunControl::cancel() {
   if (!stopping_) reason_ = "cancelled";
   stopping_ = true;
   cancelled_ = true;
-  if (session_ != nullptr) session_->cancel();
+  for (Session* session : sessions_) session->cancel();
 }
 
 std::string RunControl::reason() const {
@@ -23,9 +23,14 @@ std::string RunControl::reason() const {
   return reason_;
 }
 
-void RunControl::attach(Session* session) {
+void RunControl::attach(Session& session) {
   const std::scoped_lock lock(mutex_);
-  session_ = session;
+  sessions_.push_back(&session);
+}
+
+void RunControl::detach(Session& session) {
+  const std::scoped_lock lock(mutex_);
+  std::erase(sessions_, &session);
 }
 
 }  // namespace purgekit

@@ -81,6 +81,24 @@ void fill_optional(pk_backend& t) {
   if (t.archive_create == nullptr) {
     t.archive_create = [](C*, const pk_purge*, pk_error* e) -> std::int32_t { return not_supported("an archive table", e); };
   }
+  if (t.fence == nullptr) {
+    t.fence = [](C*, pk_text, std::int64_t, std::int64_t, pk_error* e) -> std::int32_t { return not_supported("fence", e); };
+  }
+  if (t.split == nullptr) {
+    t.split = [](C*, std::size_t, pk_texts* cuts, pk_error*) -> std::int32_t {
+      *cuts = {nullptr, 0};
+      return PK_OK;
+    };
+  }
+  if (t.pressure == nullptr) {
+    t.pressure = [](C*, pk_signals*, pk_error* e) -> std::int32_t { return not_supported("pressure", e); };
+  }
+  if (t.space == nullptr) {
+    t.space = [](C*, const pk_purge*, pk_space*, pk_error* e) -> std::int32_t { return not_supported("space", e); };
+  }
+  if (t.reclaim == nullptr) {
+    t.reclaim = [](C*, const pk_purge*, std::uint32_t, std::uint8_t*, pk_error* e) -> std::int32_t { return not_supported("reclaim", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

@@ -39,6 +39,7 @@ Json to_json_value(const PolicyReport& p) {
               {"at_least", p.at_least},
               {"chunks", p.chunks},
               {"retries", p.retries},
+              {"workers", p.workers},
               {"elapsed_s", rounded(p.elapsed_s)},
               {"rows_per_s", p.elapsed_s > 0 ? rounded(static_cast<double>(p.rows_deleted()) / p.elapsed_s, 10) : 0.0},
               {"throttled_s", rounded(p.throttled_s)},

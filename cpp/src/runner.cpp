@@ -20,6 +20,7 @@ void check_limits(const RunOptions& o) {
   if (o.max_rows && *o.max_rows < 0) bad_policy("max-rows must not be negative");
   if (o.max_rows_per_s && !(*o.max_rows_per_s > 0)) bad_policy("max-rows-per-s must be above 0");
   if (o.max_replica_lag_s && !(*o.max_replica_lag_s > 0)) bad_policy("max-replica-lag-s must be above 0");
+  if (o.workers < 1 || o.workers > 64) bad_policy("workers must lie between 1 and 64");
   if (o.lock_wait_ms < 1 || o.lock_wait_ms > 600'000) bad_policy("lock-wait-ms must lie between 1 and 600000");
   if (o.max_fraction && !(*o.max_fraction > 0 && *o.max_fraction <= 1)) bad_policy("max-fraction must lie above 0 and at most at 1");
 }
@@ -86,18 +87,6 @@ Report stopped_at_start(const Plan& plan, const RunOptions& o, const std::string
   }
   return report;
 }
-
-/// Detaches the session when the run is over, whatever happens.
-class Attached {
- public:
-  Attached(RunControl& control, Session& session) : control_(control) { control_.attach(&session); }
-  ~Attached() { control_.attach(nullptr); }
-  Attached(const Attached&) = delete;
-  Attached& operator=(const Attached&) = delete;
-
- private:
-  RunControl& control_;
-};
 
 // Names the tables and their archives, and no rows.
 PurgeSpec archive_spec(const PolicyPlan& p) {

@@ -153,7 +153,7 @@ std::vector<sdk::RunRecord> Session::run_list() {
 void Session::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.begin, to_text(key), epoch, seq); }
 
 sdk::Deleted Session::delete_range(const sdk::Range& range) {
-  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0, range.chunk};
+  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0, range.chunk, to_text(range.until)};
   pk_deleted out{};
   call(backend_.delete_range, &r, &out);
   return sdk::from_c(out);
@@ -189,6 +189,35 @@ std::vector<sdk::ArchiveInfo> Session::archive_find(const pk_purge& purge) {
 }
 
 void Session::archive_create(const pk_purge& purge) { call(backend_.archive_create, &purge); }
+
+void Session::fence(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.fence, to_text(key), epoch, seq); }
+
+std::vector<std::string> Session::split(std::size_t parts) {
+  pk_texts out{};
+  call(backend_.split, parts, &out);
+  return sdk::from_c(out.items, out.count);
+}
+
+std::vector<sdk::Signal> Session::pressure() {
+  pk_signals out{};
+  call(backend_.pressure, &out);
+  std::vector<sdk::Signal> signals;
+  sdk::checked(out.items, out.count);
+  for (std::size_t i = 0; i < out.count; ++i) signals.push_back(sdk::from_c(out.items[i]));
+  return signals;
+}
+
+sdk::Space Session::space(const pk_purge& purge) {
+  pk_space out{};
+  call(backend_.space, &purge, &out);
+  return sdk::from_c(out);
+}
+
+bool Session::reclaim(const pk_purge& purge, pk_care care) {
+  std::uint8_t done = 0;
+  call(backend_.reclaim, &purge, static_cast<std::uint32_t>(care), &done);
+  return done != 0;
+}
 
 PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents,
                      const std::vector<sdk::ArchiveTable>& archives, const std::string& run_id)

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t claim_wait_ms = 10'000;  // longest an open chunk of another run may keep us waiting
 constexpr std::size_t most_left_behind = 16;
 constexpr std::int64_t most_passes_continued = 20;
+constexpr std::size_t most_parts = 256;
 
 std::uint64_t fnv1a(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325u;
@@ -31,6 +32,18 @@ Json copied(const Json& record, std::int64_t rows_deleted) {
   Json out = {{"status", foreign_text(record, "status")}, {"exit_code", foreign_count(record, "exit_code")}, {"rows_deleted", rows_deleted}};
   for (const char* key : {"run_id", "policy", "table", "started_utc", "database", "continues", "slot", "stop_reason", "archive"}) out[key] = foreign_text(record, key);
   out["rows_archived"] = foreign_text(record, "archive").empty() ? 0 : rows_deleted;
+  return out;
+}
+
+// What is left of a pass that was cut, as [cursor, until]; nothing when it was not, or when it can't be read.
+std::vector<WalkPart> parts_of(const Json& document) {
+  std::vector<WalkPart> out;
+  const auto parts = document.find("parts");
+  if (parts == document.end() || !parts->is_array() || parts->size() > most_parts) return {};
+  for (const Json& part : *parts) {
+    if (!part.is_array() || part.size() != 2 || !part[0].is_string() || !part[1].is_string()) return {};
+    out.push_back({part[0].get<std::string>(), part[1].get<std::string>()});
+  }
   return out;
 }
 
@@ -137,7 +150,8 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool same = old.policy_hash == hash_ && foreign_text(document, "identity") == plan_.table.identity && foreign_text(document, "walk") == plan_.walk.id &&
                     foreign_text(document, "archive") == archive_;
   const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
-  const bool continued = unfinished && same && plausible && !old.cursor.empty();
+  const std::vector<WalkPart> parts = parts_of(document);
+  const bool continued = unfinished && same && plausible && (!old.cursor.empty() || !parts.empty());
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
   slot_.run_id = options_.run_id;
@@ -148,51 +162,74 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   slot_.cursor = continued ? old.cursor : "";
   slot_.pass = continued && old.pass >= 1 && old.pass < most_passes_continued ? old.pass : 1;
   left_behind_ = left_behind(old, document);
-  slot_.document = dumped({{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_},
-                            {"record", record("running", 0, 0)}, {"taken_over", left_behind_}});
+  Json own = {{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_},
+              {"record", record("running", 0, 0)}, {"taken_over", left_behind_}};
+  if (continued && !parts.empty()) own["parts"] = document["parts"];
+  slot_.document = dumped(own);
   session_.slot_write(slot_);
   session_.commit();
 }
 
-void SlotKeeper::checkpoint(const std::string& cursor, std::int64_t rows, const std::vector<TableCount>& tables) {
+std::vector<WalkPart> SlotKeeper::parts() const {
+  std::vector<WalkPart> parts = parts_of(foreign_record(slot_.document));
+  if (parts.empty()) parts.push_back({slot_.cursor, ""});
+  return parts;
+}
+
+void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables) {
   pending_ = slot_;
   pending_.seq += 1;
-  pending_.cursor = cursor;
+  const bool cut = parts.size() > 1 || !parts[0].until.empty();
+  pending_.cursor = cut ? "" : parts[0].cursor;
   pending_.rows_deleted += rows;
   if (!enabled_) return;
-  if (tables.size() > 1) {
+  if (cut || tables.size() > 1) {
     Json document = foreign_record(pending_.document);
-    Json totals = Json::object();
-    for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
-    document["totals"] = totals;
+    if (tables.size() > 1) {
+      Json totals = Json::object();
+      for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
+      document["totals"] = totals;
+    }
+    if (cut) {
+      document["parts"] = Json::array();
+      for (const WalkPart& part : parts) {
+        if (!part.done) document["parts"].push_back({part.cursor, part.until});
+      }
+    }
     pending_.document = dumped(document);
   }
-  session_.checkpoint(pending_);
+  session.checkpoint(pending_);
 }
 
 void SlotKeeper::committed() { slot_ = pending_; }
 
-bool SlotKeeper::resolve(std::uint32_t wait_ms) {
+bool SlotKeeper::resolve(Session& session, std::uint32_t wait_ms) {
   if (!enabled_) throw sdk::Error(PK_IN_DOUBT, "whether the last chunk was committed is not known, and without a ledger it can't be found out");
-  const sdk::Slot now = session_.slot_lock(slot_.key, wait_ms);
-  session_.rollback();
+  const sdk::Slot now = session.slot_lock(slot_.key, wait_ms);
+  session.rollback();
   if (now.epoch != slot_.epoch) throw sdk::Error(PK_FENCED, "another run has taken this table over");
   if (now.seq == slot_.seq) return false;
   if (now.seq == slot_.seq + 1) return true;
   throw sdk::Error(PK_CORRUPT, "the ledger's slot of " + plan_.table.name + " was changed by something else");
 }
 
-void SlotKeeper::new_pass(std::int64_t now_ns) {
+void SlotKeeper::forget_place() {
   slot_.cursor.clear();
+  Json document = foreign_record(slot_.document);
+  if (document.erase("parts") > 0) slot_.document = dumped(document);
+}
+
+void SlotKeeper::new_pass(std::int64_t now_ns) {
+  forget_place();
   slot_.cutoff_ns = now_ns;
   slot_.pass += 1;
 }
 
 void SlotKeeper::other_walk(const std::string& walk) {
+  forget_place();
   Json document = foreign_record(slot_.document);
   document["walk"] = walk;
   slot_.document = dumped(document);
-  slot_.cursor.clear();
 }
 
 std::optional<bool> SlotKeeper::settle() {

@@ -12,6 +12,7 @@
 #include "purgekit/report.hpp"
 #include "purgekit/runner.hpp"
 #include "purgekit/session.hpp"
+#include "walk_part.hpp"
 
 namespace purgekit {
 
@@ -38,19 +39,20 @@ class SlotKeeper {
   std::int64_t seq() const { return slot_.seq; }
   /// Number of the chunk in hand, unique for the table as long as the ledger is.
   std::int64_t chunk() const { return slot_.seq + 1; }
-  const std::string& cursor() const { return slot_.cursor; }
+  /// Where the walk goes on: what was left of it, or the whole table as one part. Never empty.
+  std::vector<WalkPart> parts() const;
   std::int64_t pass() const { return slot_.pass; }
   std::int64_t walk_now_ns() const { return slot_.cutoff_ns; }
   const std::string& continues() const { return continues_; }
 
-  /// Write the chunk's end into the open transaction.
-  void checkpoint(const std::string& cursor, std::int64_t rows, const std::vector<TableCount>& tables);
+  /// Write how far the walk is after a chunk into the session's open transaction.
+  void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables);
   /// The checkpoint of the chunk is committed.
   void committed();
 
   /// On a new connection: whether the chunk that was in doubt is committed. Throws PK_FENCED when another run took over, and
   /// PK_LOCK_TIMEOUT when the old transaction still hangs.
-  bool resolve(std::uint32_t wait_ms);
+  bool resolve(Session& session, std::uint32_t wait_ms);
 
   /// The same question at the end of the run, when it may have been fenced out since; nullopt: nobody knows any more.
   std::optional<bool> settle();
@@ -66,6 +68,7 @@ class SlotKeeper {
 
  private:
   void take_over(const sdk::Slot& old, const Json& document);
+  void forget_place();
   Json record(const std::string& status, int exit_code, std::int64_t rows_deleted) const;
   void write_record(const Json& record);
 

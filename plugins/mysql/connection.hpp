@@ -28,6 +28,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   void unlock_run(const std::string& key) override;
   sdk::Ledger ledger_find(const sdk::TableName& name) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
+  std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
 
  private:

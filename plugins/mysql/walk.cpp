@@ -7,6 +7,7 @@
 
 #include "purgekit/sdk/render.hpp"
 #include "purgekit/sdk/time_text.hpp"
+#include "values_between.hpp"
 
 namespace purgekit::mysql {
 namespace {
@@ -77,6 +78,14 @@ Sql probe_statement(const DeleteShape& shape, const WalkPath& path, bool has_low
   return sql;
 }
 
+Sql cut_statement(const DeleteShape& shape, const WalkPath& path) {
+  Sql sql(*shape.dialect);
+  sql << "SELECT " << column_list(path.columns) << from_index(shape, path) << " WHERE " << path.columns[0].sql << " >= ";
+  sql.slot(0, path.columns[0].kind);
+  sql << " ORDER BY " << order_by(path.columns) << " LIMIT 1";
+  return sql;
+}
+
 }  // namespace
 
 Walk::Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path)
@@ -99,6 +108,7 @@ Walk::Walk(sdk::SqlSession& session, const DeleteShape& shape, WalkPath path)
     }
     deletes_.push_back(chunk_delete(shape, [this, has_lower](Sql& out) { add_range(out, path_, has_lower); }, tail));
   }
+  if (path_.strategy == "key-range") cut_ = cut_statement(shape, path_);
   if (path_.unique) single_ = chunk_delete(shape, [this](Sql& out) { add_place(out, path_); }, nullptr);
 }
 
@@ -138,7 +148,12 @@ void Walk::count_visited(sdk::Deleted& out, const Row& until) {
 sdk::Deleted Walk::next(const sdk::Range& range, const Remove& remove) {
   if (path_.columns.empty()) return scan(range, remove);
   const Place place = place_of(range.cursor);
-  if (!place.given || end_.empty()) start_pass(!place.given);
+  if (!range.until.empty()) {
+    end_ = place_of(range.until).row;
+  } else if (!place.given || end_.empty() || ends_at_cut_) {
+    start_pass(!place.given);
+  }
+  ends_at_cut_ = !range.until.empty();
   if (end_.empty()) return {0, 0, range.cursor, true, 1};
 
   const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
@@ -161,6 +176,23 @@ sdk::Deleted Walk::next(const sdk::Range& range, const Remove& remove) {
   }
   count_visited(out, until);
   return out;
+}
+
+// The first column's values are taken to lie evenly between the first and the last row; where they do not, parts differ in size
+// and whoever is through first takes the next. Each cut is a row that is there, so that they are in the database's own order.
+std::vector<std::string> Walk::split(std::size_t parts) {
+  if (!cut_) return {};
+  const Row first = fetch_row(ends_[0]);
+  const Row last = fetch_row(ends_[1]);
+  if (first.empty() || last.empty()) return {};
+  std::vector<std::string> cuts;
+  for (const Value& value : values_between(first[0], last[0], parts)) {
+    const Row row = fetch_row(*cut_, {value});
+    if (row.empty() || row == first || row == last) continue;
+    std::string cut = sdk::encode_row(row);
+    if (cuts.empty() || cuts.back() != cut) cuts.push_back(std::move(cut));
+  }
+  return cuts;
 }
 
 // A range scan locks the row behind the range too, to see that it ends there; so a row before a locked one would seem

@@ -25,6 +25,9 @@ class Walk {
   /// The next range behind `range.cursor`; empty: a new pass, whose end is the last row there is now.
   sdk::Deleted next(const sdk::Range& range, const Remove& remove);
 
+  /// Places that cut a pass into at most `parts` parts of about equal width; none: it can't be cut.
+  std::vector<std::string> split(std::size_t parts);
+
   /// For people: what finds the end of a chunk, or nullptr, and what deletes the chunk.
   const sdk::Sql* probe_sql() const { return probes_.empty() ? nullptr : &probes_.back(); }
   const ChunkDelete& chunk() const { return deletes_.back(); }
@@ -50,11 +53,13 @@ class Walk {
   std::uint32_t first_kind_ = PK_COLUMN_OTHER;
   std::int64_t rows_estimate_;
   std::vector<sdk::Sql> ends_;    // first row, last row
+  std::optional<sdk::Sql> cut_;   // first row at or behind a value of the first column
   std::vector<sdk::Sql> probes_;   // [has a lower bound]
   std::vector<ChunkDelete> deletes_;  // [has a lower bound]; the only one of a scan
   std::optional<ChunkDelete> single_;  // one row by its whole place, where places are unique
 
   sdk::Row end_;
+  bool ends_at_cut_ = false;  // end_ is a cut, not the last row there was
   double low_ = 0;
   std::int64_t visited_ = -1;  // in this pass; -1: it began on another connection
 };

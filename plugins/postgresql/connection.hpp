@@ -33,6 +33,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void ledger_create() override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
+  std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
 
  private:

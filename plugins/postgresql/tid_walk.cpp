@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@ using sdk::Value;
 
 constexpr int tid_range_scan_since = 140000;
 constexpr int sampled_pages = 16;
+constexpr std::int64_t least_pages_of_part = 64;
 
 // Line of "(page,line)".
 std::int64_t line_of(std::string_view tid) {
@@ -50,17 +52,36 @@ class TidWalk final : public LeafWalk {
     return {remover_.remove_text(leaves_.front(), [&](Sql& out) { add_range(out, {0, 0}, {1, 0}); })};
   }
 
+  // By pages, since a page costs about the same whatever is on it.
+  std::vector<std::string> split(std::size_t parts) override {
+    read_again();
+    std::vector<std::int64_t> pages;
+    for (const Leaf& leaf : leaves_) pages.push_back(std::max<std::int64_t>(pages_of(leaf), 0));
+    const std::int64_t all = std::accumulate(pages.begin(), pages.end(), std::int64_t{0});
+    const std::int64_t pages_of_part = std::max(all / static_cast<std::int64_t>(std::max<std::size_t>(parts, 1)) + 1, least_pages_of_part);
+    std::vector<std::string> cuts;
+    std::int64_t before = 0;  // pages of the leaves before this one
+    for (std::size_t i = 0; i < leaves_.size(); before += pages[i], ++i) {
+      // A cut lies within a leaf, never at its first page, which would belong to the part before as well.
+      for (std::int64_t page = pages_of_part - before % pages_of_part; page < pages[i]; page += pages_of_part) cuts.push_back(TidPlace{leaves_[i].oid, {page, 0}, pages[i]}.text());
+    }
+    return cuts;
+  }
+
   Deleted next(const Range& range) override {
     const std::optional<TidPlace> known = TidPlace::parse(range.cursor);
+    const std::optional<TidPlace> until = TidPlace::parse(range.until);
+    if (!until && !range.until.empty()) sdk::detail::bad_cursor();
     if (!known) read_again();
     TidPlace place = known.value_or(TidPlace{});
     for (int empty_pages = 0;;) {
       const Leaf* leaf = leaf_from(place.leaf);
-      if (leaf == nullptr) return end_of_pass(place.text());
+      if (leaf == nullptr || (until && leaf->oid > until->leaf)) return end_of_pass(place.text());
       if (leaf->oid != place.leaf) {
         place = {leaf->oid, {}, std::max<std::int64_t>(pages_of(*leaf), 0)};
         rows_per_page_ = 0;
       }
+      if (until && leaf->oid == until->leaf) place.end_page = std::min(place.end_page, until->at.page);
       if (place.at.page >= place.end_page) {
         place = {leaf->oid + 1, {}, 0};
         continue;
@@ -69,7 +90,8 @@ class TidWalk final : public LeafWalk {
         Deleted out = chunk(*leaf, place, std::max<std::int64_t>(range.max_rows, 1));
         // Pages without a visible row are no chunk worth a transaction, but a call must end.
         if (out.rows_visited == 0 && place.at.page < place.end_page && ++empty_pages < 1000) continue;
-        out.done = place.at.page >= place.end_page && leaf_from(leaf->oid + 1) == nullptr;
+        const Leaf* following = leaf_from(leaf->oid + 1);
+        out.done = place.at.page >= place.end_page && (following == nullptr || (until && following->oid > until->leaf));
         out.share_done = out.done ? 1 : share(leaf->oid, place.at.page);
         out.cursor = place.text();
         return out;

@@ -42,6 +42,8 @@ class Walk {
   virtual sdk::Deleted next(const sdk::Range& range) = 0;
   /// Statements of a chunk, for people.
   virtual std::vector<std::string> statements() const = 0;
+  /// Cursors that cut a pass into at most `parts` parts; none: it can't be cut.
+  virtual std::vector<std::string> split(std::size_t /*parts*/) { return {}; }
 };
 
 /// What all walks share: the leaves in order of their object ids, so that a cursor finds its place after a restart.

@@ -185,6 +185,7 @@ class Database:
             "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
             "accept_clock": accept_clock or plan.accept_clock,
             "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
+            "workers": limits.workers,
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 

@@ -21,6 +21,7 @@ POLICY_KEYS = (
     "rows_left",
     "chunks",
     "retries",
+    "workers",
     "at_least",
 )
 LIMIT_KEYS = (
@@ -33,6 +34,7 @@ LIMIT_KEYS = (
     "max_replica_lag_s",
     "lock_wait_ms",
     "max_fraction",
+    "workers",
 )
 
 Json = dict[str, Any]

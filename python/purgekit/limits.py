@@ -11,6 +11,7 @@ from purgekit.text import did_you_mean, printable
 
 PACES = ("gentle", "fast")
 LONGEST_RUN_S = 10 * 366 * 86_400
+MOST_WORKERS = 64
 CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 
 
@@ -30,7 +31,8 @@ class Limits:
         stop_file: the run ends when this file is there.
         max_fraction: refuse when a larger share of a table is purgeable; None: the policy's, else 0.98.
         pace: ``"gentle"`` yields to measured pressure; ``"fast"`` never pauses on its own account.
-        workers: connections to work with; this version offers 1.
+        workers: connections that purge one table at a time, on parts of it (1 to 64). Where a walk can't be cut (SQLite,
+            which has one writer, an index walk), one does the work.
     """
 
     chunk_ms: int = 100
@@ -56,8 +58,7 @@ class Limits:
         _check("max_fraction", self.max_fraction, above=0, most=1)
         if self.pace not in PACES:
             raise _refusal(f"pace must be gentle or fast, not '{printable(self.pace)}'{did_you_mean(self.pace, PACES)}")
-        if self.workers != 1:
-            raise _refusal(f"workers={self.workers} is not offered by this version of purgekit; use 1")
+        _check("workers", self.workers, above=0, most=MOST_WORKERS, whole=True)
         if self.until is not None:
             _clock_and_zone("until", self.until, 1)
         if self.window is not None:

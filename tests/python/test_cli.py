@@ -108,7 +108,7 @@ REFUSED = [
     (["run", "{db}", "{policy}"], "--yes"),
     (["run", "{db}", "{policy}", "--yes", "--chunk-ms", "soon"], "--chunk-ms"),
     (["run", "{db}", "{policy}", "--yes", "--pace", "gentel"], "gentle"),
-    (["run", "{db}", "{policy}", "--yes", "--workers", "4"], "workers"),
+    (["run", "{db}", "{policy}", "--yes", "--workers", "0"], "workers"),
     (["run", "{db}", "{policy}", "--yes", "--param", "lifetime"], "KEY=VALUE"),
     (["run", "{db}", "{policy}", "--yes", "--param", "lifetime=1d"], "packs only"),
     (["run", "{db}", "{policy}", "--yes", "--now", "2199-01-01T00:00:00Z"], "ahead"),

@@ -19,7 +19,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ({"max_run_s": 0}, "max_run_s"),
         ({"max_fraction": 1.5}, "at most 1"),
         ({"pace": "gentel"}, "did you mean gentle"),
-        ({"workers": 2}, "workers=2"),
+        ({"workers": 0}, "workers must be a whole number, more than 0"),
         ({"until": "25:00"}, "HH:MM"),
         ({"until": "7"}, "HH:MM"),
         ({"until": "07:00 Europe/Berln"}, "Europe/Berlin"),

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /** Major version in the high half, revision in the low half. While the major is 0 both must match. */
-#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 2u))
+#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 3u))
 #define PURGEKIT_ENTRY_SYMBOL "purgekit_backend_init"
 
 #if defined(_WIN32)
@@ -455,6 +455,7 @@ typedef struct pk_range {
   uint32_t lock_wait_ms; /**< longest wait for a locked row */
   uint32_t reserved;
   int64_t chunk;         /**< number of this chunk, written into archived rows */
+  pk_text until;         /**< one of the cuts that `split` gave: the pass ends there; empty: at the end of the table */
 } pk_range;
 
 typedef struct pk_deleted {
@@ -475,6 +476,32 @@ typedef struct pk_texts {
   const pk_text* items;
   size_t count;
 } pk_texts;
+
+/** Something that tells how hard pressed a database is. */
+typedef struct pk_signal {
+  pk_text name;  /**< with its unit: "redo_log_used_pct", "threads_running" */
+  double value;
+  double limit;  /**< a gentle purge waits while the value is above; 0: only shown */
+} pk_signal;
+
+typedef struct pk_signals {
+  const pk_signal* items;
+  size_t count;
+} pk_signals;
+
+/** What a table takes up. All figures in bytes, -1 unknown. */
+typedef struct pk_space {
+  int64_t bytes;          /**< in files: table, its out-of-line values and its indexes */
+  int64_t reusable_bytes; /**< of these, free for new rows of this table (or of this database, where files are shared) */
+  int64_t dead_bytes;     /**< of these, taken by deleted rows that nothing has cleaned away yet */
+  pk_text advice;         /**< what would give the rest back and at what cost, or empty */
+} pk_space;
+
+/** What to do for a table after a purge. */
+typedef enum pk_care {
+  PK_CARE_STATISTICS = 1, /**< bring the optimizer's statistics up to date */
+  PK_CARE_SPACE = 2       /**< and give space back, in the way that hinders others least */
+} pk_care;
 
 typedef struct pk_connection pk_connection; /**< opaque: the backend's own */
 
@@ -557,6 +584,18 @@ typedef struct pk_backend {
   int32_t (*archive_find)(pk_connection*, const pk_purge*, pk_archive_infos* out, pk_error*);
   /** Make those that are absent, without unique or foreign key. Commits. */
   int32_t (*archive_create)(pk_connection*, const pk_purge*, pk_error*);
+
+  /** In an open transaction that was begun with an empty key: move the slot's seq on as `begin` does with a key. Several workers
+   * of one run share a slot in this way, each for the end of its chunk only. */
+  int32_t (*fence)(pk_connection*, pk_text key, int64_t epoch, int64_t seq, pk_error*);
+  /** After `prepare`: cursors that cut the walk into at most `parts` parts of about equal work, in its order. None: it can't be cut. */
+  int32_t (*split)(pk_connection*, size_t parts, pk_texts* cuts, pk_error*);
+  /** Read the signals of the moment. Outside of a transaction; takes a few milliseconds at most. */
+  int32_t (*pressure)(pk_connection*, pk_signals* out, pk_error*);
+  /** Look how much space `purge.table` takes up, from statistics. */
+  int32_t (*space)(pk_connection*, const pk_purge*, pk_space* out, pk_error*);
+  /** Do one bounded step of `care` (pk_care) for `purge.table`; `done` when nothing is left to do. Commits. */
+  int32_t (*reclaim)(pk_connection*, const pk_purge*, uint32_t care, uint8_t* done, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace purgekit {
 
@@ -23,15 +24,30 @@ class RunControl {
   bool cancelled() const noexcept { return cancelled_.load(); }
   std::string reason() const;
 
-  /// Which session cancel() reaches; nullptr: none.
-  void attach(Session* session);
+  /// cancel() reaches this session from now on.
+  void attach(Session& session);
+  /// And no longer: call it before the session ends.
+  void detach(Session& session);
 
  private:
   mutable std::mutex mutex_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> cancelled_{false};
   std::string reason_;
-  Session* session_ = nullptr;
+  std::vector<Session*> sessions_;
+};
+
+/// Attached for as long as this lives.
+class Attached {
+ public:
+  Attached(RunControl& control, Session& session) : control_(control), session_(session) { control_.attach(session_); }
+  ~Attached() { control_.detach(session_); }
+  Attached(const Attached&) = delete;
+  Attached& operator=(const Attached&) = delete;
+
+ private:
+  RunControl& control_;
+  Session& session_;
 };
 
 }  // namespace purgekit

@@ -54,6 +54,7 @@ struct PolicyReport {
   bool at_least = false;  ///< counted without a ledger: a commit in doubt may have deleted more
   std::int64_t chunks = 0;
   std::int64_t retries = 0;
+  std::size_t workers = 1;  ///< that worked at a time
   double elapsed_s = 0;
   double throttled_s = 0;
   ChunkTimes chunk_ms;

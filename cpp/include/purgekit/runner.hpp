@@ -30,6 +30,7 @@ struct RunOptions {
   std::optional<double> max_fraction;
   bool accept_clock = false;
   std::vector<std::string> policy_hashes;  ///< one for each policy of the plan
+  std::size_t workers = 1;                 ///< sessions that purge a table at a time, where its walk can be cut
 };
 
 /// Told after each chunk and while waiting, on the thread that runs.

@@ -53,6 +53,11 @@ class Session {
   double replica_lag();
   std::vector<sdk::ArchiveInfo> archive_find(const pk_purge& purge);
   void archive_create(const pk_purge& purge);
+  void fence(const std::string& key, std::int64_t epoch, std::int64_t seq);
+  std::vector<std::string> split(std::size_t parts);
+  std::vector<sdk::Signal> pressure();
+  sdk::Space space(const pk_purge& purge);
+  bool reclaim(const pk_purge& purge, pk_care care);
 
   const pk_backend& backend() const { return backend_; }
 

@@ -35,7 +35,7 @@ def run(
         int, typer.Option(help="Target time of one transaction.", rich_help_panel=options.LIMITS)
     ] = 100,
     workers: Annotated[
-        int, typer.Option(help="Connections to work with; 1 for now.", rich_help_panel=options.LIMITS)
+        int, typer.Option(help="Connections that purge a table at a time.", rich_help_panel=options.LIMITS)
     ] = 1,
     max_rows: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too

@@ -10,8 +10,10 @@ namespace purgekit::fake {
 
 using sdk::Error;
 
-// Each call goes through here: counted, scripted, and impossible on a connection that is gone.
-void Connection::verb(const char* name) {
+// Each call goes through here: counted, scripted, and impossible on a connection that is gone. What is returned is held to its end.
+std::unique_lock<std::recursive_mutex> Connection::verb(const char* name) {
+  static std::recursive_mutex one_at_a_time;
+  std::unique_lock lock(one_at_a_time);
   const int call = ++db_.calls[name];
   if (!connected_ && std::string(name) != "connect") throw Error(PK_CONNECTION_LOST, "the connection is gone");
   try {
@@ -21,6 +23,7 @@ void Connection::verb(const char* name) {
     if (e.connection_lost()) lose();
     throw;
   }
+  return lock;
 }
 
 void Connection::lose() {
@@ -74,38 +77,38 @@ Connection::Matcher Connection::matcher(const pk_predicate& p, std::uint32_t ind
 }
 
 void Connection::connect(const sdk::ConnectParams&) {
-  verb("connect");
+  const auto held = verb("connect");
   lose();
   connected_ = true;
 }
 
 sdk::Server Connection::inspect() {
-  verb("inspect");
+  const auto held = verb("inspect");
   sdk::Server out = db_.server;
   out.clock_utc_ns = db_.now_ns;
   return out;
 }
 
 sdk::Table Connection::describe(const sdk::TableName& name) {
-  verb("describe");
+  const auto held = verb("describe");
   if (name.name == db_.table.name) return db_.table;
   if (name.name == db_.child.name) return db_.child;
   throw Error(PK_NOT_FOUND, "no table " + name.name);
 }
 
 std::int64_t Connection::count(const sdk::Purge& purge) {
-  verb("count");
+  const auto held = verb("count");
   const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
   return std::count_if(db_.rows.begin(), db_.rows.end(), [&](const auto& row) { return matches(row.second); });
 }
 
 std::int64_t Connection::estimate(const sdk::Purge&) {
-  verb("estimate");
+  const auto held = verb("estimate");
   return db_.estimate >= 0 ? db_.estimate : unsupported<std::int64_t>("estimate");
 }
 
 std::string Connection::sample_key(const sdk::Purge& purge) {
-  verb("sample_key");
+  const auto held = verb("sample_key");
   const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
   for (const auto& [id, record] : db_.rows) {
     if (matches(record)) return "ID=" + std::to_string(id);
@@ -114,19 +117,19 @@ std::string Connection::sample_key(const sdk::Purge& purge) {
 }
 
 std::vector<sdk::Value> Connection::sample_column(const sdk::Purge&, const std::string& column) {
-  verb("sample_column");
+  const auto held = verb("sample_column");
   std::vector<sdk::Value> out;
   for (const auto& [id, record] : db_.rows) out.push_back(sdk::Value::integer(column == "ID" ? id : record.expires_ms));
   return out;
 }
 
 std::vector<sdk::Walk> Connection::propose(const sdk::Purge&, std::int64_t, std::int64_t) {
-  verb("propose");
+  const auto held = verb("propose");
   return db_.walks;
 }
 
 std::vector<std::string> Connection::prepare(const sdk::Purge& purge) {
-  verb("prepare");
+  const auto held = verb("prepare");
   prepared_ = matcher(*purge.predicate, purge.predicate->root);
   walk_ = purge.walk;
   pass_end_ = -1;
@@ -140,24 +143,24 @@ std::vector<std::string> Connection::prepare(const sdk::Purge& purge) {
 }
 
 void Connection::lock_run(const std::string&) {
-  verb("lock_run");
+  const auto held = verb("lock_run");
   if (db_.run_locked) throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running");
 }
 
-void Connection::unlock_run(const std::string&) { verb("unlock_run"); }
+void Connection::unlock_run(const std::string&) { const auto held = verb("unlock_run"); }
 
 sdk::Ledger Connection::ledger_find(const sdk::TableName&) {
-  verb("ledger_find");
+  const auto held = verb("ledger_find");
   return db_.ledger;
 }
 
 void Connection::ledger_create() {
-  verb("ledger_create");
+  const auto held = verb("ledger_create");
   db_.ledger.state = PK_LEDGER_PRESENT;
 }
 
 sdk::Slot Connection::slot_lock(const std::string& key, std::uint32_t) {
-  verb("slot_lock");
+  const auto held = verb("slot_lock");
   if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");
   refuse_if_hanging();
   transaction_.emplace();
@@ -169,24 +172,24 @@ sdk::Slot Connection::slot_lock(const std::string& key, std::uint32_t) {
 }
 
 void Connection::slot_write(const sdk::Slot& slot) {
-  verb("slot_write");
+  const auto held = verb("slot_write");
   open().slot = slot;
 }
 
 void Connection::run_write(const sdk::RunRecord& run) {
-  verb("run_write");
+  const auto held = verb("run_write");
   db_.runs[run.id] = run.document;
 }
 
 std::vector<sdk::RunRecord> Connection::run_list() {
-  verb("run_list");
+  const auto held = verb("run_list");
   std::vector<sdk::RunRecord> out;
   for (const auto& [id, document] : db_.runs) out.push_back({id, document});
   return out;
 }
 
 void Connection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
-  verb("begin");
+  const auto held = verb("begin");
   if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");
   if (!key.empty()) {
     refuse_if_hanging();
@@ -201,11 +204,16 @@ void Connection::begin(const std::string& key, std::int64_t epoch, std::int64_t 
 }
 
 sdk::Deleted Connection::delete_range(const sdk::Range& range) {
-  verb("delete_range");
+  const auto held = verb("delete_range");
   Transaction& transaction = open();
   if (!prepared_) throw Error(PK_INVALID_ARGUMENT, "nothing is prepared on this connection");
   const std::int64_t after = range.cursor.empty() ? 0 : std::stoll(range.cursor);
-  if (range.cursor.empty() || pass_end_ < 0) pass_end_ = db_.rows.empty() ? 0 : db_.rows.rbegin()->first;
+  if (!range.until.empty()) {
+    pass_end_ = std::stoll(range.until);
+  } else if (range.cursor.empty() || pass_end_ < 0 || ends_at_cut_) {
+    pass_end_ = db_.rows.empty() ? 0 : db_.rows.rbegin()->first;
+  }
+  ends_at_cut_ = !range.until.empty();
   sdk::Deleted out;
   out.cursor = std::to_string(pass_end_);
   out.done = true;
@@ -232,7 +240,7 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
 }
 
 std::int64_t Connection::delete_children(std::size_t) {
-  verb("delete_children");
+  const auto held = verb("delete_children");
   Transaction& transaction = open();
   std::int64_t deleted = 0;
   for (const std::int64_t id : transaction.deleted) deleted += db_.rows.at(id).children;
@@ -241,24 +249,41 @@ std::int64_t Connection::delete_children(std::size_t) {
 }
 
 void Connection::checkpoint(const sdk::Slot& slot) {
-  verb("checkpoint");
+  const auto held = verb("checkpoint");
   Transaction& transaction = open();
   if (!transaction.slot || transaction.slot->seq != slot.seq || transaction.slot->epoch != slot.epoch) throw Error(PK_FENCED, "another run has taken this table over");
   transaction.slot = slot;
 }
 
+void Connection::fence(const std::string& key, std::int64_t epoch, std::int64_t seq) {
+  const auto held = verb("fence");
+  refuse_if_hanging();
+  const auto found = db_.slots.find(key);
+  if (found == db_.slots.end() || found->second.epoch != epoch || found->second.seq != seq) throw Error(PK_FENCED, "another run has taken this table over");
+  open().slot = found->second;
+  open().slot->seq += 1;
+}
+
+std::vector<std::string> Connection::split(std::size_t parts) {
+  const auto held = verb("split");
+  std::vector<std::string> cuts;
+  const auto rows = static_cast<std::int64_t>(db_.rows.size());
+  for (std::int64_t i = 1; db_.can_be_cut && i < static_cast<std::int64_t>(parts); ++i) cuts.push_back(std::to_string(rows * i / static_cast<std::int64_t>(parts)));
+  return cuts;
+}
+
 void Connection::commit() {
-  verb("commit");
+  const auto held = verb("commit");
   apply();
 }
 
 void Connection::rollback() {
-  verb("rollback");
+  const auto held = verb("rollback");
   transaction_.reset();
 }
 
 double Connection::replica_lag() {
-  verb("replica_lag");
+  const auto held = verb("replica_lag");
   if (db_.replica_lags_s.empty()) return unsupported<double>("replica_lag");
   const double lag_s = db_.replica_lags_s.front();
   if (db_.replica_lags_s.size() > 1) db_.replica_lags_s.erase(db_.replica_lags_s.begin());

@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fake/database.hpp"
 #include "purgekit/sdk/connection.hpp"
@@ -39,6 +41,8 @@ class Connection final : public sdk::Connection {
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
   void checkpoint(const sdk::Slot& slot) override;
+  void fence(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
+  std::vector<std::string> split(std::size_t parts) override;
   void commit() override;
   void rollback() override;
   double replica_lag() override;
@@ -51,7 +55,7 @@ class Connection final : public sdk::Connection {
 
  private:
   using Matcher = std::function<bool(const Record&)>;
-  void verb(const char* name);
+  std::unique_lock<std::recursive_mutex> verb(const char* name);
   void lose();
   Transaction& open();
   void refuse_if_hanging();
@@ -64,6 +68,7 @@ class Connection final : public sdk::Connection {
   Matcher prepared_;
   std::string walk_;
   std::int64_t pass_end_ = -1;
+  bool ends_at_cut_ = false;
 };
 
 /// Makes the backend "fake" known, once.

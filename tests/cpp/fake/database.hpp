@@ -55,6 +55,7 @@ struct Database {
   std::int64_t estimate = -1;          ///< -1: not offered
   std::vector<double> replica_lags_s;  ///< answers in turn, the last one for ever; empty: not offered
   bool run_locked = false;
+  bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout
 
   // a COMMIT whose connection is gone and that the server has not finished

@@ -93,7 +93,7 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
     return guarded(e, [&] { c->impl->begin(to_string(key), epoch, seq); });
   };
   out.delete_range = [](C* c, const pk_range* p, pk_deleted* r, pk_error* e) -> std::int32_t {
-    return guarded(e, [&] { *r = c->out.put(c->impl->delete_range(Range{to_string(p->cursor), p->max_rows, p->lock_wait_ms, p->chunk})); });
+    return guarded(e, [&] { *r = c->out.put(c->impl->delete_range(from_c(*p))); });
   };
   out.delete_children = [](C* c, std::size_t index, std::int64_t* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->impl->delete_children(index); });
@@ -106,6 +106,20 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
     return guarded(e, [&] { *r = c->out.put(c->impl->archive_find(from_c(*p))); });
   };
   out.archive_create = [](C* c, const pk_purge* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_create(from_c(*p)); }); };
+  out.fence = [](C* c, pk_text key, std::int64_t epoch, std::int64_t seq, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { c->impl->fence(to_string(key), epoch, seq); });
+  };
+  out.split = [](C* c, std::size_t parts, pk_texts* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->out.put(c->impl->split(parts)); }); };
+  out.pressure = [](C* c, pk_signals* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->out.put(c->impl->pressure()); }); };
+  out.space = [](C* c, const pk_purge* p, pk_space* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = c->out.put(c->impl->space(from_c(*p))); });
+  };
+  out.reclaim = [](C* c, const pk_purge* p, std::uint32_t care, std::uint8_t* done, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] {
+      if (care != PK_CARE_STATISTICS && care != PK_CARE_SPACE) throw Error(PK_INVALID_ARGUMENT, "unknown care");
+      *done = c->impl->reclaim(from_c(*p), static_cast<pk_care>(care)) ? 1 : 0;
+    });
+  };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

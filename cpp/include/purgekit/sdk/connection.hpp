@@ -53,6 +53,13 @@ class Connection {
   virtual double replica_lag() { return unsupported<double>("replica_lag"); }
   virtual std::vector<ArchiveInfo> archive_find(const Purge&) { return unsupported<std::vector<ArchiveInfo>>("an archive table"); }
   virtual void archive_create(const Purge&) { unsupported<int>("an archive table"); }
+  virtual void fence(const std::string&, std::int64_t, std::int64_t) { unsupported<int>("several workers"); }
+  /// No cuts: one worker walks the whole table.
+  virtual std::vector<std::string> split(std::size_t) { return {}; }
+  virtual std::vector<Signal> pressure() { return unsupported<std::vector<Signal>>("pressure"); }
+  virtual Space space(const Purge&) { return unsupported<Space>("space"); }
+  /// True when nothing is left to do.
+  virtual bool reclaim(const Purge&, pk_care) { return unsupported<bool>("reclaim"); }
 
  protected:
   template <class T>

@@ -136,6 +136,10 @@ inline ArchiveInfo from_c(const pk_archive_info& a) {
 }
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 
+inline Signal from_c(const pk_signal& s) { return {to_string(s.name), s.value, s.limit}; }
+inline Space from_c(const pk_space& s) { return {s.bytes, s.reusable_bytes, s.dead_bytes, to_string(s.advice)}; }
+inline Range from_c(const pk_range& r) { return {to_string(r.cursor), r.max_rows, r.lock_wait_ms, r.chunk, to_string(r.until)}; }
+
 /// Owns what a connection last handed out; the C structs point into it until the next put.
 class Outbox {
  public:
@@ -197,6 +201,17 @@ class Outbox {
     return {archives_.data(), archives_.size()};
   }
 
+  pk_signals put(std::vector<Signal> signals) {
+    clear();
+    for (Signal& s : signals) signals_.push_back({keep(std::move(s.name)), s.value, s.limit});
+    return {signals_.data(), signals_.size()};
+  }
+
+  pk_space put(Space s) {
+    clear();
+    return {s.bytes, s.reusable_bytes, s.dead_bytes, keep(std::move(s.advice))};
+  }
+
   pk_deleted put(Deleted d) {
     clear();
     return {d.rows_deleted, d.rows_visited, keep(std::move(d.cursor)), flag(d.done), {}, d.share_done};
@@ -244,6 +259,7 @@ class Outbox {
     walks_.clear();
     runs_.clear();
     archives_.clear();
+    signals_.clear();
     columns_.clear();
     indexes_.clear();
     references_.clear();
@@ -256,6 +272,7 @@ class Outbox {
   std::vector<pk_walk> walks_;
   std::vector<pk_run> runs_;
   std::vector<pk_archive_info> archives_;
+  std::vector<pk_signal> signals_;
   Slot slot_;
   Table table_;
   std::vector<pk_column> columns_;

@@ -96,10 +96,13 @@ class SqlConnection : public Connection, protected SqlSession {
     set_lock_wait(range.lock_wait_ms);
     const Row after = decode_row(range.cursor);
     if (!after.empty() && after.size() != key_.size()) throw Error(PK_CORRUPT, "the cursor in the ledger belongs to another way through the table; remove the slot row and start over");
-    if (after.empty() || pass_end_.empty()) {
+    if (!range.until.empty()) {
+      pass_end_ = decode_row(range.until);
+    } else if (after.empty() || pass_end_.empty() || ends_at_cut_) {
       pass_end_ = read_end();
-      if (pass_end_.empty()) return Deleted{0, 0, range.cursor, true, 1};
     }
+    ends_at_cut_ = !range.until.empty();
+    if (pass_end_.empty()) return Deleted{0, 0, range.cursor, true, 1};
     Row until = probe(after, range.max_rows);
     const bool done = until.empty();
     if (done) until = pass_end_;
@@ -152,6 +155,7 @@ class SqlConnection : public Connection, protected SqlSession {
     begin_transaction();
     if (!key.empty()) ledger().fence(key, epoch, seq);
   }
+  void fence(const std::string& key, std::int64_t epoch, std::int64_t seq) override { ledger().fence(key, epoch, seq); }
   void checkpoint(const Slot& slot) override { ledger().checkpoint(slot); }
   void commit() override { commit_transaction(); }
   void rollback() override { rollback_transaction(); }
@@ -477,6 +481,7 @@ class SqlConnection : public Connection, protected SqlSession {
   bool ledger_is_older_ = false;
   std::vector<KeyColumn> key_;
   Row pass_end_;
+  bool ends_at_cut_ = false;
 };
 
 inline SqlConnection::OwnedPredicate::OwnedPredicate(const pk_predicate& p)

@@ -174,6 +174,21 @@ struct Slot {
   std::string document;
 };
 
+/// What a database says of its load.
+struct Signal {
+  std::string name;  ///< with its unit
+  double value = 0;
+  double limit = 0;  ///< a gentle purge waits above; 0: only shown
+};
+
+/// What a table takes up, in bytes; -1 unknown.
+struct Space {
+  std::int64_t bytes = -1;
+  std::int64_t reusable_bytes = -1;
+  std::int64_t dead_bytes = -1;
+  std::string advice;
+};
+
 struct RunRecord {
   std::string id;
   std::string document;
@@ -192,6 +207,7 @@ struct Range {
   std::int64_t max_rows = 1'000;
   std::uint32_t lock_wait_ms = 1'000;
   std::int64_t chunk = 1;  ///< written into archived rows
+  std::string until;       ///< a cut of split(): the pass ends there; empty: at the end of the table
 };
 
 struct Deleted {

@@ -1,0 +1,103 @@
+#include "policy_work.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "purgekit/log.hpp"
+
+namespace purgekit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+std::int64_t PolicyWork::rows_allowed() const {
+  if (!context.options.max_rows) return INT64_MAX;
+  return *context.options.max_rows - context.rows_deleted_before - report.rows_deleted_all();
+}
+
+void PolicyWork::check_stop() {
+  if (context.control.stopping()) throw Stop{context.control.reason()};
+  const RunOptions& o = context.options;
+  if (o.deadline_s && context.elapsed_s() >= *o.deadline_s) throw Stop{"deadline"};
+  if (!o.stop_file.empty() && std::filesystem::exists(o.stop_file)) throw Stop{"stop_file"};
+  const std::scoped_lock lock(mutex);
+  if (rows_allowed() <= 0) throw Stop{"max_rows"};
+}
+
+void PolicyWork::account() {
+  const ChunkResult& chunk = last_chunk;
+  keeper.committed();
+  commit_sent = false;
+  last_part->cursor = chunk.range.cursor;
+  last_part->done = chunk.range.done;
+  ++report.chunks;
+  pass_deleted += chunk.range.rows_deleted;
+  report.tables = tables_after_chunk;
+  if (parts.size() == 1) share_of_walk_ = chunk.range.share_done;
+  report.chunk_ms.record(chunk.elapsed_ms);
+  context.flight.chunk(report.policy, {{"number", report.chunks}, {"pass", keeper.pass()}, {"seq", keeper.seq()}, {"rows", chunk.range.rows_deleted},
+                                       {"visited", chunk.range.rows_visited}, {"children", chunk.children}, {"ms", chunk.elapsed_ms}, {"share_done", share_done()},
+                                       {"part", std::int64_t{last_part - parts.data()}}});
+  pacer.record(chunk.visited(), chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context.elapsed_s());
+  log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report.policy, report.chunks, chunk.range.rows_deleted, chunk.visited(), chunk.elapsed_ms);
+}
+
+std::int64_t PolicyWork::next_chunk_number() {
+  const std::int64_t next = keeper.enabled() ? keeper.chunk() : report.chunks + 1;
+  last_chunk_number_ = several() ? std::max(next, last_chunk_number_ + 1) : next;
+  return last_chunk_number_;
+}
+
+double PolicyWork::share_done() const {
+  if (parts.size() <= 1) return share_of_walk_;
+  const auto done = std::count_if(parts.begin(), parts.end(), [](const WalkPart& part) { return part.done; });
+  return static_cast<double>(done) / static_cast<double>(parts.size());
+}
+
+void PolicyWork::report_progress(double chunk_ms, std::int64_t chunk_rows, const std::string& waiting) {
+  if (!context.on_progress) return;
+  const std::scoped_lock lock(mutex);
+  Progress p;
+  p.policy = report.policy;
+  p.table = report.table;
+  p.pass = keeper.pass();
+  p.rows_deleted = report.rows_deleted();
+  p.rows_total_deleted = context.rows_deleted_before + report.rows_deleted_all();
+  p.rows_purgeable = plan.rows_purgeable;
+  p.share_done = share_done();
+  if (plan.rows_purgeable > 0) {
+    p.share_done = std::min(1.0, std::max(p.share_done, static_cast<double>(p.rows_deleted) / static_cast<double>(plan.rows_purgeable)));
+  }
+  p.chunk_ms = chunk_ms;
+  p.chunk_rows = chunk_rows;
+  p.elapsed_s = seconds_since(start);
+  p.rows_per_s = p.elapsed_s > 0 ? static_cast<double>(p.rows_deleted) / p.elapsed_s : 0;
+  if (p.rows_per_s > 0) p.eta_s = static_cast<double>(std::max<std::int64_t>(0, p.rows_purgeable - p.rows_deleted)) / p.rows_per_s;
+  p.waiting = waiting;
+  context.on_progress(p);
+}
+
+void pause(PolicyWork& work, double wait_s, const std::string& reason, std::int64_t chunk_rows) {
+  log().info("policy {}: pausing {:.2f} s: {}", work.report.policy, wait_s, reason);
+  // What follows the colon is a server's own text.
+  work.context.flight.note("wait", work.report.policy, {{"planned_s", wait_s}, {"reason", reason.substr(0, reason.find(':'))}});
+  work.report_progress(0, chunk_rows, reason);
+  const auto start = Clock::now();
+  while (seconds_since(start) < wait_s) {
+    work.check_stop();
+    if (work.halted) break;
+    const double slice_s = std::min(0.05, wait_s - seconds_since(start));
+    if (slice_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(slice_s));
+  }
+  const std::scoped_lock lock(work.mutex);
+  work.report.throttled_s += seconds_since(start) / static_cast<double>(work.workers);
+}
+
+}  // namespace purgekit
