@@ -13,6 +13,26 @@ std::string fingerprint(const sdk::Table& table) {
   return out;
 }
 
+namespace {
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json forecast_json(const Forecast& f) {
+  Json out = {{"seconds", or_null(f.seconds)}, {"transactions", or_null(f.transactions)}, {"freed_bytes", or_null(f.freed_bytes)}, {"rehearsal", nullptr}};
+  if (f.rehearsal) {
+    out["rehearsal"] = {{"rows_visited", f.rehearsal->rows_visited},
+                        {"rows_deleted", f.rehearsal->rows_deleted},
+                        {"rows_of_dependents", f.rehearsal->rows_of_dependents},
+                        {"elapsed_ms", f.rehearsal->elapsed_ms}};
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string Plan::to_json() const {
   Json out = {{"schema", "purgekit.plan/1"},
               {"database",
@@ -42,6 +62,7 @@ std::string Plan::to_json() const {
                  {"bytes", p.table.bytes},
                  {"index_bytes", p.table.index_bytes},
                  {"statements", p.statements},
+                 {"forecast", forecast_json(p.forecast)},
                  {"dependents", Json::array()},
                  {"warnings", warnings}};
     for (const sdk::Dependent& d : p.dependents) item["dependents"].push_back(table_name_text(d.schema, d.table));

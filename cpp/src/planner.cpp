@@ -10,6 +10,7 @@
 #include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/sdk/error.hpp"
+#include "rehearsal.hpp"
 
 namespace purgekit {
 namespace {
@@ -197,6 +198,18 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);
+  std::optional<Rehearsal> rehearsal;
+  if (options.rehearse && plan.rows_purgeable > 0) {
+    try {
+      rehearsal = rehearse(session, plan, guarded.view(), options.chunk_ms);
+    } catch (const sdk::Error& e) {
+      if (e.connection_lost()) throw;
+      plan.warnings.push_back({"rehearsal", "the rehearsed chunk did not go through and was rolled back: " + e.message()});
+    }
+  }
+  const bool sized = plan.table.bytes >= 0 && plan.table.index_bytes >= 0;
+  const bool whole_walk = plan.walk.strategy != "index-range" && plan.walk.strategy != "scan";
+  plan.forecast = forecast(plan.rows_total, plan.rows_purgeable, sized ? plan.table.bytes + plan.table.index_bytes : -1, whole_walk, rehearsal, options.chunk_ms);
   return plan;
 }
 

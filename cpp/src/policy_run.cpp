@@ -40,6 +40,7 @@ PolicyRun::PolicyRun(RunContext& context, const PolicyPlan& plan, std::size_t or
   report.table = plan.skipped ? plan.policy.table : table_name_text(plan.table.schema, plan.table.name);
   report.strategy = plan.walk.strategy;
   report.at_least = !work_.keeper.enabled();
+  report.forecast_s = plan.forecast.seconds;
   if (plan.skipped) return;
   report.tables.push_back({report.table, 0, 0});
   for (const sdk::Dependent& d : plan.dependents) report.tables.push_back({table_name_text(d.schema, d.table), 0, 0});
@@ -194,6 +195,8 @@ void PolicyRun::walk() {
     const std::int64_t left = worker_.count(lower_guarded(plan_.policy.deletable(), worker_.input(plan_.now_ns), plan_.guards));
     const bool progressed = work_.pass_deleted > 0 || resumed_pass_;
     resumed_pass_ = false;
+    // The rule holds for no row that could be deleted; then for none at all, unless something holds rows back.
+    if (left == 0 && plan_.guards.empty() && !plan_.policy.held_while) return;
     if (left == 0 || !progressed || work_.gave_up || keeper.pass() >= most_passes) break;
     keeper.new_pass(plan_.now_ns);
     work_.parts = keeper.parts();

@@ -43,6 +43,7 @@ Json to_json_value(const PolicyReport& p) {
               {"elapsed_s", rounded(p.elapsed_s)},
               {"rows_per_s", p.elapsed_s > 0 ? rounded(static_cast<double>(p.rows_deleted()) / p.elapsed_s, 10) : 0.0},
               {"throttled_s", rounded(p.throttled_s)},
+              {"forecast_s", p.forecast_s ? Json(rounded(*p.forecast_s)) : Json(nullptr)},
               {"chunk_ms", {{"p50", rounded(p.chunk_ms.percentile(0.5))}, {"p99", rounded(p.chunk_ms.percentile(0.99))}, {"max", rounded(p.chunk_ms.max())}}},
               {"blocked", blocked},
               {"tables", tables}};

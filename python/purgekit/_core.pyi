@@ -61,9 +61,7 @@ class Predicate:
     ) -> Predicate:
         """``column + lifetime + grace < now``; give ``lifetime_ns`` or ``lifetime_column`` with its unit."""
     @staticmethod
-    def referenced_by(
-        table: str, on: Sequence[tuple[str, str, str]], where: Predicate | None = None
-    ) -> Predicate:
+    def referenced_by(table: str, on: Sequence[tuple[str, str, str]], where: Predicate | None = None) -> Predicate:
         """A row of ``table`` exists with ``other_column op this_column`` for each triple, satisfying ``where``."""
     @staticmethod
     def keep_latest(n: int, per: Sequence[str], order_by: str) -> Predicate: ...
@@ -205,6 +203,8 @@ class Connection:
         chunk_rows: int = 1_000,
         zones: Mapping[str, Sequence[tuple[int, int]]] | None = None,
         archive: str | None = None,
+        rehearse: bool = False,
+        chunk_ms: float = 100.0,
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
         ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
@@ -313,4 +313,3 @@ def set_log_sink(sink: Callable[[str, str], object] | None) -> None:
     """``sink(level, message)`` gets every record at or above the level, from any thread."""
 
 def log_to_stderr(on: bool) -> None: ...
-

@@ -104,6 +104,8 @@ class Database:
         max_fraction: float | None = None,
         accept_clock: bool = False,
         archive: str | None = None,
+        rehearse: bool = False,
+        chunk_ms: float = 100,
     ) -> Plan:
         """Find out what would be purged and how. Changes nothing.
 
@@ -115,6 +117,9 @@ class Database:
             accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
             archive: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a schema): where ``run`` keeps what it
                 deletes, in the same transaction. None: as each policy says.
+            rehearse: delete one chunk of each policy and roll it back, so that the forecast rests on a measurement. Its
+                rows are locked meanwhile, and triggers run, as in any chunk.
+            chunk_ms: target time of one transaction, for the forecast.
         """
         listed = _listed(policies)
         options: Json = {
@@ -125,7 +130,7 @@ class Database:
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
             "archive": archive,
         }
-        native = self._connection.plan(listed, **options)
+        native = self._connection.plan(listed, rehearse=rehearse, chunk_ms=chunk_ms, **options)
         advice = [self._advice(policy, options) for policy in listed]
         return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock)
 

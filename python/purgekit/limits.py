@@ -31,8 +31,8 @@ class Limits:
         stop_file: the run ends when this file is there.
         max_fraction: refuse when a larger share of a table is purgeable; None: the policy's, else 0.98.
         pace: ``"gentle"`` yields to measured pressure; ``"fast"`` never pauses on its own account.
-        workers: connections that purge one table at a time, on parts of it (1 to 64). Where a walk can't be cut (SQLite,
-            which has one writer, an index walk), one does the work.
+        workers: connections that purge one table at a time, on parts of it (1 to 64). Where a walk can't be cut (an
+            index walk; SQLite, which has one writer), one does the work.
     """
 
     chunk_ms: int = 100

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "purgekit/forecast.hpp"
 #include "purgekit/policy.hpp"
 #include "purgekit/sdk/table.hpp"
 #include "purgekit/zone.hpp"
@@ -36,6 +37,7 @@ struct PolicyPlan {
   std::vector<sdk::Dependent> dependents;
   std::vector<sdk::ArchiveTable> archives;  ///< none, or of the table and then of each dependent
   std::string clock_doubt;  ///< why a run refuses until accept_clock; empty: plausible
+  Forecast forecast{};
 };
 
 struct Plan {

@@ -22,6 +22,8 @@ struct PlanOptions {
   std::int64_t chunk_rows = 1'000;
   Zones zones;
   std::string archive;  ///< where deleted rows are kept, for all policies; empty: as each policy says
+  bool rehearse = false;   ///< delete a chunk of each policy and roll it back, to measure
+  double chunk_ms = 100;   ///< target time of a chunk, for the forecast
 };
 
 /// Tables of one database as described once; other tables named in rules are looked up here.

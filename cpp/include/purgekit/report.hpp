@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct PolicyReport {
   std::size_t workers = 1;  ///< that worked at a time
   double elapsed_s = 0;
   double throttled_s = 0;
+  std::optional<double> forecast_s;  ///< what the plan said of elapsed_s, if it was rehearsed
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
   std::vector<TableCount> tables;  ///< own table first, then dependents

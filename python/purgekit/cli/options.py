@@ -36,6 +36,9 @@ Now = Annotated[
         metavar="INSTANT", help="ISO instant (UTC) instead of the database's clock. Only plan may look ahead."
     ),
 ]
+Rehearse = Annotated[
+    bool, typer.Option("--rehearse", help="Delete one chunk of each policy and roll it back, to measure.")
+]
 Exact = Annotated[bool, typer.Option("--exact", help="Count to the end, however long it takes.")]
 AcceptClock = Annotated[
     bool,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from purgekit.cli import options
 from purgekit.cli.output import print_json
 
@@ -11,6 +15,10 @@ def plan(
     policy: options.PolicyNames,
     param: options.Params = None,
     exact: options.Exact = False,
+    rehearse: options.Rehearse = False,
+    chunk_ms: Annotated[
+        float, typer.Option(min=1, max=60_000, help="Target time of one transaction, for the forecast.")
+    ] = 100,
     now: options.Now = None,
     max_fraction: options.MaxFraction = None,
     archive: options.Archive = None,
@@ -29,7 +37,15 @@ def plan(
     log_to_terminal()
     policies = load_all(policy, options.parse_params(param))
     with connect(url, password_file=password_file) as db:
-        made = db.plan(policies, now=now, exact=exact, max_fraction=max_fraction, archive=archive)
+        made = db.plan(
+            policies,
+            now=now,
+            exact=exact,
+            max_fraction=max_fraction,
+            archive=archive,
+            rehearse=rehearse,
+            chunk_ms=chunk_ms,
+        )
     if json:
         print_json(made.to_dict())
     else:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from purgekit.cli.output import console, count, fields
+from purgekit.cli.output import console, count, duration, fields, size
 from purgekit.report import Plan
 from purgekit.text import plural, printable
 
@@ -27,6 +27,18 @@ def show_plan(plan: Plan, to: Console | None = None) -> None:
         out.print(fields(_fields(entry)))
 
 
+def _forecast(forecast: dict[str, Any]) -> str:
+    parts = []
+    if forecast["seconds"] is not None:
+        parts.append(f"about {duration(forecast['seconds'])} in {plural(forecast['transactions'], 'transaction')}")
+    if forecast["freed_bytes"]:
+        parts.append(f"{size(forecast['freed_bytes'])} to become free for new rows")
+    if rehearsal := forecast["rehearsal"]:
+        rows = plural(rehearsal["rows_deleted"], "row")
+        parts.append(f"rehearsed: {rows} deleted in {rehearsal['elapsed_ms']:.0f} ms and rolled back")
+    return "; ".join(parts)
+
+
 def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     if not entry.get("skipped"):
         exact = entry["exact"]
@@ -40,6 +52,8 @@ def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
         index = f" on {entry['index']}" if entry["index"] else ""
         yield "strategy", f"{entry['strategy']}{index}{reason}"
         yield "chunks", f"{plural(entry['chunk_rows'], 'row')} to begin with, then by time"
+        if forecast := _forecast(entry["forecast"]):
+            yield "forecast", forecast
         if entry.get("dependents"):
             yield "with it", ", ".join(entry["dependents"])
         if entry.get("archive"):

@@ -1,0 +1,50 @@
+#include "rehearsal.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "purgekit/sdk/error.hpp"
+
+namespace purgekit {
+namespace {
+
+constexpr std::uint32_t lock_wait_ms = 200;  // a locked row is no reason to keep others waiting for a mere plan
+constexpr std::int64_t most_rows = 100'000;
+
+Rehearsal chunk(Session& session, const PolicyPlan& plan, const std::string& cursor, std::int64_t rows) {
+  const auto start = std::chrono::steady_clock::now();
+  Rehearsal out;
+  session.begin("", 0, 0);
+  try {
+    const sdk::Deleted range = session.delete_range({cursor, rows, lock_wait_ms, 1, ""});
+    out.rows_visited = std::max(range.rows_visited, range.rows_deleted);
+    out.rows_deleted = range.rows_deleted;
+    for (std::size_t i = 0; i < plan.dependents.size() && range.rows_deleted > 0; ++i) out.rows_of_dependents += session.delete_children(i);
+    out.elapsed_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  } catch (...) {
+    try {
+      session.rollback();
+    } catch (const sdk::Error&) {
+      // The connection is gone, and what it did with it.
+    }
+    throw;
+  }
+  session.rollback();
+  return out;
+}
+
+}  // namespace
+
+Rehearsal rehearse(Session& session, const PolicyPlan& plan, const pk_predicate& predicate, double chunk_ms) {
+  session.prepare(PurgeSpec(plan.table, predicate, plan.walk.id, plan.dependents));
+  std::string cursor;
+  if (const std::vector<std::string> cuts = session.split(4); !cuts.empty()) cursor = cuts[cuts.size() / 2];
+  const Rehearsal first = chunk(session, plan, cursor, plan.chunk_rows);
+  if (first.rows_visited < plan.chunk_rows || first.elapsed_ms <= 0) return first;
+  const double wanted = static_cast<double>(plan.chunk_rows) * chunk_ms / first.elapsed_ms;
+  return chunk(session, plan, cursor, std::clamp<std::int64_t>(static_cast<std::int64_t>(wanted), 1, most_rows));
+}
+
+}  // namespace purgekit
