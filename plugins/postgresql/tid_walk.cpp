@@ -23,7 +23,7 @@ using sdk::Value;
 
 constexpr int tid_range_scan_since = 140000;
 constexpr int sampled_pages = 16;
-constexpr std::int64_t least_pages_of_part = 64;
+constexpr std::int64_t least_pages_of_part = 8;
 
 // Line of "(page,line)".
 std::int64_t line_of(std::string_view tid) {

@@ -32,6 +32,7 @@ class Schedule:
     writers: int
     writer_pause_s: float
     own_interpreter: bool  # the last run starts as people start it
+    workers: int
 
     @property
     def name(self) -> str:
@@ -76,4 +77,5 @@ def make(seed: int, backend: str, number: int, kinds: Sequence[str] = ()) -> Sch
         writers=0 if kind.quiet else rng.choice((0, 1, 2, 3)),
         writer_pause_s=rng.choice((0.005, 0.02, 0.05)),
         own_interpreter=rng.random() < 0.04,
+        workers=1 if backend == "sqlite" or kind.quiet else rng.choice((1, 1, 2, 3)),
     )

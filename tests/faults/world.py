@@ -114,7 +114,7 @@ class World(Levers):
             "--json",
         ]
         command += ["--max-fraction", "1", "--chunk-ms", str(schedule.chunk_ms), "--pace", "fast"]
-        command += ["--lock-wait-ms", str(schedule.lock_wait_ms)]
+        command += ["--lock-wait-ms", str(schedule.lock_wait_ms), "--workers", str(schedule.workers)]
         if schedule.archived:
             command += ["--archive", "table"]
         return [*command, *self.arguments, *arguments]

@@ -23,7 +23,7 @@ class Kind:
     harm: Harm
     backends: tuple[str, ...] = ALL
     addable: bool = True  # other faults may follow it in one schedule
-    quiet: bool = False  # no foreground writers
+    quiet: bool = False  # no foreground writers and one worker: the table is to stand still while the purge does
     shapes: tuple[str, ...] = ()  # only these; empty: all
     stored_as: tuple[str, ...] = ()  # likewise
 

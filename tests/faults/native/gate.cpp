@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <tuple>
@@ -114,7 +115,12 @@ std::int32_t at(bool after, const std::string& verb, long count, pk_error* error
 
 template <class Call>
 std::int32_t through(const std::string& verb, pk_error* error, Call call) {
-  const long count = ++calls[verb];
+  static std::mutex counting;  // several workers of a purge call at once
+  long count = 0;
+  {
+    const std::scoped_lock lock(counting);
+    count = ++calls[verb];
+  }
   if (const std::int32_t code = at(false, verb, count, error); code != PK_OK) return code;
   const std::int32_t own = call();
   const std::int32_t code = own == PK_OK ? at(true, verb, count, error) : PK_OK;
@@ -182,6 +188,8 @@ extern "C" PURGEKIT_EXPORT std::int32_t purgekit_backend_init(std::uint32_t host
   GUARD(checkpoint);
   GUARD(commit);
   GUARD(rollback);
+  GUARD(fence);
+  GUARD(split);
   out->delete_range = delete_range;
   return PK_OK;
 }
