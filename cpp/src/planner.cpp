@@ -158,6 +158,13 @@ sdk::Walk best_walk(const std::vector<sdk::Walk>& walks, const Table& table) {
   return *std::min_element(walks.begin(), walks.end(), [](const sdk::Walk& a, const sdk::Walk& b) { return a.cost < b.cost; });
 }
 
+// Each chunk of such a walk reads from the start of the table up to the rows it finds.
+void refuse_endless_scan(const PolicyPlan& plan) {
+  constexpr std::int64_t most_chunks = 50;
+  if (plan.walk.strategy != "scan" || plan.rows_total <= most_chunks * plan.chunk_rows) return;
+  refuse("scan", full_name(plan.table) + " has about " + std::to_string(plan.rows_total) + " rows and can't be walked: " + plan.walk.reason);
+}
+
 PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server) {
   policy.check();
   PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
@@ -196,6 +203,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
   check_archives(session, plan.archives, proposal, false);
   plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
+  refuse_endless_scan(plan);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);
   std::optional<Rehearsal> rehearsal;

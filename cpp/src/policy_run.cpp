@@ -216,6 +216,7 @@ void PolicyRun::walk_pass() {
     work_.keeper.other_walk(work_.walk.id);
     work_.parts = work_.keeper.parts();
     work_.halted = false;
+    hands_.clear();  // one that was halted has a transaction open
     walk_together();
   }
 }

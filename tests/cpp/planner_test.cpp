@@ -55,6 +55,14 @@ TEST_F(Planner, TakesTheCheapestWalk) {
   EXPECT_EQ(refusal(), "no_walk");
 }
 
+TEST_F(Planner, AScanOfTheWholeTableForEachChunkIsRefusedUnlessItIsSmall) {
+  db.walks = {{"scan", "scan", "", 1, "add a primary key"}};
+  fill(500);
+  EXPECT_EQ(plan().policies[0].walk.id, "scan");
+  fill(600);
+  EXPECT_EQ(refusal(), "scan") << "50 chunks of 10 rows and more";
+}
+
 TEST_F(Planner, RefusesTablesThatCantBePurgedSafely) {
   db.table.kind = PK_TABLE_VIEW;
   EXPECT_EQ(refusal(), "view");
