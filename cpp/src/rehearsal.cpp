@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "purgekit/sdk/error.hpp"
+#include "slot_keeper.hpp"
 
 namespace purgekit {
 namespace {
@@ -35,9 +37,29 @@ Rehearsal chunk(Session& session, const PolicyPlan& plan, const std::string& cur
   return out;
 }
 
+/// A backend may keep limits for a session that purges until it is told that it is over.
+class Purging {
+ public:
+  Purging(Session& session, std::string key) : session_(session), key_(std::move(key)) {}
+  Purging(const Purging&) = delete;
+  Purging& operator=(const Purging&) = delete;
+  ~Purging() {
+    try {
+      session_.unlock_run(key_);
+    } catch (const sdk::Error&) {
+      // Not offered, or the connection is gone.
+    }
+  }
+
+ private:
+  Session& session_;
+  std::string key_;
+};
+
 }  // namespace
 
 Rehearsal rehearse(Session& session, const PolicyPlan& plan, const pk_predicate& predicate, double chunk_ms) {
+  const Purging purging(session, slot_key(plan.table));
   session.prepare(PurgeSpec(plan.table, predicate, plan.walk.id, plan.dependents));
   std::string cursor;
   if (const std::vector<std::string> cuts = session.split(4); !cuts.empty()) cursor = cuts[cuts.size() / 2];

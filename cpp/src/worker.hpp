@@ -32,7 +32,6 @@ class Worker {
   void unlock_run();
   void reconnect();
   void roll_back();
-  bool locked() const { return locked_; }
   void wait(double wait_s, const std::string& reason) { pause(work_, wait_s, reason, sizer_.rows()); }
 
  private:
@@ -66,7 +65,6 @@ class Worker {
   Catalogue catalogue_;
   ChunkSizer sizer_;
   bool primary_;
-  bool locked_ = false;  // the run lock, which only refuses quickly
   WalkPart* part_ = nullptr;
   Suspect suspect_;
   bool prepared_nothing_ = false;

@@ -16,6 +16,7 @@ using sdk::Value;
 void MysqlConnection::connect(const sdk::ConnectParams& params) {
   forget_tables();
   run_locks_.clear();
+  idle_limited_ = false;
   walk_.reset();
   line_.open(params);
   database_ = params.database;
@@ -151,15 +152,26 @@ double MysqlConnection::replica_lag() {
 
 bool MysqlConnection::keeps_many_locks() const { return line_.version() >= (line_.is_mariadb() ? 100002 : 50705); }
 
+void MysqlConnection::set_idle_limit(bool purging) {
+  if (idle_limited_ != purging) limit_idle(line_, purging);
+  idle_limited_ = purging;
+}
+
+// MySQL has no limit for silence within a transaction: the one for sessions must do, for those too that hold no run lock.
+void MysqlConnection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
+  if (!line_.is_mariadb()) set_idle_limit(true);
+  SqlConnection::begin(key, epoch, seq);
+}
+
 void MysqlConnection::lock_run(const std::string& key) {
   if (!run_locks_.empty() && run_locks_.count(key) == 0 && !keeps_many_locks()) {
     throw Error(PK_NOT_SUPPORTED, "this server keeps one GET_LOCK a session, and this session holds one for another table already");
   }
-  limit_idle(line_, true);
+  set_idle_limit(true);
   // Names may have 64 characters and are one space for the whole server.
   const sdk::Rows rows = query("SELECT GET_LOCK(CONCAT('purgekit:', SHA1(?)), 0)", {Value::string(key)});
   if (rows.at(0).at(0).kind == PK_VALUE_NULL || rows[0][0].i64 != 1) {
-    if (run_locks_.empty()) limit_idle(line_, false);
+    if (run_locks_.empty()) set_idle_limit(false);
     throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running; nothing was changed");
   }
   run_locks_.insert(key);
@@ -168,7 +180,7 @@ void MysqlConnection::lock_run(const std::string& key) {
 void MysqlConnection::unlock_run(const std::string& key) {
   query("SELECT RELEASE_LOCK(CONCAT('purgekit:', SHA1(?)))", {Value::string(key)});
   run_locks_.erase(key);
-  if (run_locks_.empty()) limit_idle(line_, false);
+  if (run_locks_.empty()) set_idle_limit(false);
 }
 
 sdk::Ledger MysqlConnection::ledger_find(const sdk::TableName& name) {

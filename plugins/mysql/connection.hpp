@@ -26,6 +26,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::vector<std::string> prepare(const sdk::Purge& purge) override;
   void lock_run(const std::string& key) override;
   void unlock_run(const std::string& key) override;
+  void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Ledger ledger_find(const sdk::TableName& name) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
@@ -49,6 +50,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::string account();
 
   bool keeps_many_locks() const;
+  void set_idle_limit(bool purging);
   std::int64_t remove(const ChunkDelete& chunk, const sdk::Row& slots);
   std::int64_t explained_rows(const sdk::Sql& select);
 
@@ -57,6 +59,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::string database_;
   std::int64_t lock_wait_s_ = -1;
   std::set<std::string> run_locks_;
+  bool idle_limited_ = false;  // the server ends this session soon when it falls silent
   std::optional<Walk> walk_;
   std::optional<KeyDelete> by_keys_;
 };
