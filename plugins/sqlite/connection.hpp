@@ -9,6 +9,7 @@
 
 #include "bounds.hpp"
 #include "catalogue.hpp"
+#include "chunk_budget.hpp"
 #include "database.hpp"
 #include "dialect.hpp"
 #include "purgekit/sdk/sql_connection.hpp"
@@ -49,6 +50,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
+  void commit() override;
 
  protected:
   const sdk::Dialect& dialect() const override { return dialect_; }
@@ -86,7 +88,9 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::optional<sdk::Walk> index_proposal(const sdk::Purge& purge, const sdk::Index& index, const Bound& bound, std::int64_t rows_total);
 
   // walk.cpp
+  sdk::Deleted delete_next(const sdk::Range& range);
   sdk::Deleted delete_by_rowid(const sdk::Range& range);
+  sdk::Deleted delete_rowids(const Rowids& left, std::int64_t wanted, std::int64_t& next);
   sdk::Deleted delete_by_index(const sdk::Range& range);
   sdk::Sql index_edge(bool last) const;
   sdk::Sql rowid_delete();
@@ -106,6 +110,8 @@ class SqliteConnection final : public sdk::SqlConnection {
   IndexWalk index_walk_;
   std::vector<std::string> foreign_keys_;  // that can refuse a delete
   std::vector<std::string> triggers_;
+  std::optional<ChunkBudget> budget_;  // in WAL mode
+  sdk::Deleted open_chunk_{};          // what the open transaction did
 };
 
 }  // namespace purgekit::sqlite

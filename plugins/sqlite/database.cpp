@@ -17,6 +17,11 @@ constexpr std::size_t cache_limit = 32;
 constexpr int progress_steps = 4'000;  // some 100 rows of a DELETE; the handler itself costs nanoseconds
 constexpr int cache_kib = 32 * 1024;
 constexpr int dirty_kib = 128 * 1024;
+// The log stays below 64 MB: a chunk begins while it is below the first, and writes no more than the second.
+constexpr std::int64_t log_limit_bytes = 36LL * 1024 * 1024;
+constexpr std::int64_t chunk_limit_bytes = 20LL * 1024 * 1024;
+// What the log may hold before somebody should copy it: SQLite's own default is 1000 pages.
+constexpr std::int64_t due_pages = 1'000;
 constexpr std::int64_t checkpoint_bytes = 16LL * 1024 * 1024;
 
 sdk::Value column_value(sqlite3_stmt* statement, int i) {
@@ -119,13 +124,15 @@ void Database::tune() {
   execute("PRAGMA cache_size = -" + std::to_string(cache_kib));
   // Pages that a chunk changed stay in memory until it commits; written out early, many are written twice.
   execute("PRAGMA cache_spill = -" + std::to_string(dirty_kib));
-  // The default, 1000 pages, is less than one chunk changes where indexes are in random order: each commit would write every page
-  // twice. Waiting for a few chunks saves a third of the time and makes no chunk longer.
-  const std::int64_t page_bytes = query("PRAGMA main.page_size").at(0).at(0).i64;
-  execute("PRAGMA main.wal_autocheckpoint = " + std::to_string(std::max<std::int64_t>(1'000, checkpoint_bytes / std::max<std::int64_t>(page_bytes, 512))));
+  page_bytes_ = std::max<std::int64_t>(query("PRAGMA main.page_size").at(0).at(0).i64, 512);
+  sqlite3_wal_hook(db_, on_commit, this);  // in place of SQLite's own, which would copy within the chunk
 }
 
 void Database::close() noexcept {
+  if (pid_ == ::getpid()) checkpointer_.reset();
+  else static_cast<void>(checkpointer_.release());  // its thread did not survive the fork
+  copies_itself_ = false;
+  log_pages_ = 0;
   sqlite3* closing = nullptr;
   {
     const std::lock_guard lock(handle_mutex_);
@@ -263,6 +270,49 @@ bool Database::for_each(const std::string& text, const sdk::Row& params, const s
 }
 
 void Database::check(const std::string& text) { const Use use(*this, text, {}); }
+
+bool Database::is_wal() { return query("PRAGMA main.journal_mode").at(0).at(0).text == "wal"; }
+
+std::optional<std::int64_t> Database::chunk_bytes() {
+  if (!is_wal()) return std::nullopt;
+  return chunk_limit_bytes;
+}
+
+std::int64_t Database::written_bytes() {
+  int pages = 0;
+  int unused = 0;
+  sqlite3_db_status(db_, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &unused, 1);
+  return pages * page_bytes_;
+}
+
+void Database::make_room() {
+  require_usable();
+  if (!checkpointer_) {
+    if (copies_itself_ || log_pages_ < due_pages) return;  // a small purge needs none
+    try {
+      checkpointer_ = std::make_unique<Checkpointer>(id_, path_);
+    } catch (const std::exception&) {
+      copies_itself_ = true;  // short of memory, threads or descriptors: slower, and otherwise the same
+      return;
+    }
+    checkpointer_->committed();
+  }
+  if (log_pages_ * page_bytes_ < log_limit_bytes) return;
+  const bool bounded = statement_timeout_.count() > 0;
+  checkpointer_->wait(bounded ? Clock::now() + statement_timeout_ : Clock::time_point::max(), cancelled_);
+  throw_if_cancelled();
+}
+
+int Database::on_commit(void* self, sqlite3* handle, const char* schema, int pages) {
+  auto& db = *static_cast<Database*>(self);
+  db.log_pages_ = pages;
+  if (db.checkpointer_) {
+    db.checkpointer_->committed();
+  } else if (pages * db.page_bytes_ >= checkpoint_bytes) {
+    sqlite3_wal_checkpoint_v2(handle, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  }
+  return SQLITE_OK;
+}
 
 void Database::begin_immediate() {
   rollback();

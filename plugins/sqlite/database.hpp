@@ -9,10 +9,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "checkpointer.hpp"
 #include "process_guard.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "purgekit/sdk/value.hpp"
@@ -54,6 +57,13 @@ class Database {
   /// Compile only: throws what is wrong with the text.
   void check(const std::string& text);
 
+  /// Before a chunk, in WAL mode: see to it that the log does not grow past its limit, where readers let us.
+  void make_room();
+  /// Bytes that a chunk may write for the log to stay within its limit; nothing where there is no log.
+  std::optional<std::int64_t> chunk_bytes();
+  /// Bytes written to the log or the file since the last call.
+  std::int64_t written_bytes();
+
   void begin_immediate();
   void commit();
   void rollback() noexcept;
@@ -83,6 +93,8 @@ class Database {
   void bind(sqlite3_stmt* statement, const sdk::Row& params);
   bool step(sqlite3_stmt* statement);
   [[noreturn]] void fail(int code);
+  bool is_wal();
+  static int on_commit(void* self, sqlite3* db, const char* schema, int pages);
   static int on_busy(void* self, int attempt);
   static int on_progress(void* self);
 
@@ -100,6 +112,10 @@ class Database {
   Clock::time_point statement_end_{};
   Clock::time_point busy_since_{};
   bool timed_out_ = false;
+  std::int64_t page_bytes_ = 4'096;
+  std::int64_t log_pages_ = 0;  // in the log after our last commit
+  std::unique_ptr<Checkpointer> checkpointer_;
+  bool copies_itself_ = false;  // no checkpointer is to be had
   std::vector<Cached> cache_;
   std::uint64_t uses_ = 0;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 
 #include "connection.hpp"
@@ -83,21 +84,40 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
 
 void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
   const Database::Activity activity(db_);
+  db_.make_room();
+  open_chunk_ = {};
+  const auto limit_bytes = db_.chunk_bytes();
+  if (!limit_bytes) budget_.reset();
+  else if (!budget_) budget_.emplace();
+  if (limit_bytes) budget_->set_limit(*limit_bytes);
+  db_.written_bytes();
   SqlConnection::begin(key, epoch, seq);
+}
+
+void SqliteConnection::commit() {
+  const Database::Activity activity(db_);
+  SqlConnection::commit();
+  if (budget_) budget_->record(open_chunk_.rows_visited, open_chunk_.rows_deleted, db_.written_bytes());
+  open_chunk_ = {};
 }
 
 Deleted SqliteConnection::delete_range(const Range& range) {
   const Database::Activity activity(db_);
   start_chunk(range);
   try {
-    switch (way_) {
-      case Way::rowid: return delete_by_rowid(range);
-      case Way::index: return delete_by_index(range);
-      default: return SqlConnection::delete_range(range);
-    }
+    open_chunk_ = delete_next(range);
   } catch (const Error& e) {
     throw explained(e);
   }
+  return open_chunk_;
+}
+
+// Fewer rows than asked for, where those would fill the log.
+Deleted SqliteConnection::delete_next(const Range& range) {
+  if (way_ == Way::rowid) return delete_by_rowid(range);
+  Range affordable = range;
+  if (budget_) affordable.max_rows = std::min(range.max_rows, budget_->visits());
+  return way_ == Way::index ? delete_by_index(affordable) : SqlConnection::delete_range(affordable);
 }
 
 std::int64_t SqliteConnection::delete_children(std::size_t index) {
@@ -159,20 +179,37 @@ Deleted SqliteConnection::delete_by_rowid(const Range& range) {
     next = cursor[0].i64;
     pass = {cursor[1].i64, cursor[2].i64};
   }
+  // How many of the next rows will go is known only afterwards. So the budget is used up in steps: a single one where all go.
   const std::int64_t wanted = std::max<std::int64_t>(range.max_rows, 1);
+  const std::int64_t most = budget_ ? budget_->deletes() : wanted;
+  Deleted out;
+  sdk::Rows collected;
+  while (!out.done && out.rows_visited < wanted && out.rows_deleted < most) {
+    const std::int64_t affordable = std::max(most - out.rows_deleted, most / 16 + 1);
+    const Deleted step = delete_rowids({next, pass.high}, std::min(wanted - out.rows_visited, affordable), next);
+    out.rows_deleted += step.rows_deleted;
+    out.rows_visited += step.rows_visited;
+    out.done = step.done;
+    std::move(collected_.begin(), collected_.end(), std::back_inserter(collected));
+  }
+  collected_ = std::move(collected);
+  out.cursor = sdk::encode_row({Value::integer(next), Value::integer(pass.low), Value::integer(pass.high)});
+  out.share_done = out.done ? 1 : share_of(Value::integer(next), Value::integer(pass.low), Value::integer(pass.high));
+  return out;
+}
+
+// The next `wanted` rows of `left`; `next` becomes the rowid behind them.
+Deleted SqliteConnection::delete_rowids(const Rowids& left, std::int64_t wanted, std::int64_t& next) {
   const Row probe = db_.query("SELECT max(r), count(*) FROM (SELECT " + rowid_ + " AS r FROM " + table_sql(purge_) + " NOT INDEXED WHERE " + rowid_ +
                                   " >= ? AND " + rowid_ + " <= ? ORDER BY " + rowid_ + " LIMIT ?)",
-                              {Value::integer(next), Value::integer(pass.high), Value::integer(wanted)})
+                              {Value::integer(left.low), Value::integer(left.high), Value::integer(wanted)})
                         .at(0);
-  const std::int64_t visited = probe.at(1).i64;
-  const std::int64_t until = visited < wanted ? pass.high : probe.at(0).i64;
   Deleted out;
-  out.rows_deleted = delete_rows(rowid_delete(), {Value::integer(next), Value::integer(until)});
-  out.rows_visited = visited;
-  out.done = until >= pass.high;
-  const std::int64_t following = out.done ? until : until + 1;
-  out.cursor = sdk::encode_row({Value::integer(following), Value::integer(pass.low), Value::integer(pass.high)});
-  out.share_done = out.done ? 1 : share_of(Value::integer(following), Value::integer(pass.low), Value::integer(pass.high));
+  out.rows_visited = probe.at(1).i64;
+  const std::int64_t until = out.rows_visited < wanted ? left.high : probe.at(0).i64;
+  out.rows_deleted = delete_rows(rowid_delete(), {Value::integer(left.low), Value::integer(until)});
+  out.done = until >= left.high;
+  next = out.done ? until : until + 1;
   return out;
 }
 
