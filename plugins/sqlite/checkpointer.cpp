@@ -72,13 +72,14 @@ void Checkpointer::committed() {
   changed_.notify_all();
 }
 
-void Checkpointer::wait(std::chrono::steady_clock::time_point end, const std::atomic<bool>& cancelled) {
+bool Checkpointer::wait(std::chrono::steady_clock::time_point end, const std::atomic<bool>& cancelled) {
   std::unique_lock lock(mutex_);
   while ((is_due_ || is_copying_) && !cancelled) {
     const auto now = std::chrono::steady_clock::now();
-    if (now >= end) return;
+    if (now >= end) return false;
     changed_.wait_for(lock, std::min<std::chrono::steady_clock::duration>(look_up, end - now));
   }
+  return !is_due_ && !is_copying_ && is_all_copied_;
 }
 
 void Checkpointer::work() {
@@ -91,9 +92,12 @@ void Checkpointer::work() {
     lock.unlock();
     // What fails here (another process is at it, the disk is full) fails for nobody: the pages stay in the log, and the next
     // commit makes us try again.
-    sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    int logged = 0;
+    int copied = 0;
+    const int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &logged, &copied);
     lock.lock();
     is_copying_ = false;
+    is_all_copied_ = rc == SQLITE_OK && copied == logged;
     changed_.notify_all();
   }
 }

@@ -33,8 +33,8 @@ class Checkpointer {
   void committed();
 
   /// Wait until all that is known to be committed was copied or can't be for now (a reader needs the log, another process is
-  /// copying). The next writer can then begin the log anew. Not longer than to `end`, nor once `cancelled`.
-  void wait(std::chrono::steady_clock::time_point end, const std::atomic<bool>& cancelled);
+  /// copying). Not longer than to `end`, nor once `cancelled`. True when all was copied: the next writer begins the log anew.
+  bool wait(std::chrono::steady_clock::time_point end, const std::atomic<bool>& cancelled);
 
  private:
   void work();
@@ -45,6 +45,7 @@ class Checkpointer {
   std::condition_variable changed_;
   bool is_due_ = false;
   bool is_copying_ = false;
+  bool is_all_copied_ = false;  // by the last try
   bool is_ending_ = false;
   std::thread thread_;
 };

@@ -51,6 +51,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
   void commit() override;
+  void rollback() override;
 
  protected:
   const sdk::Dialect& dialect() const override { return dialect_; }

@@ -17,9 +17,10 @@ constexpr std::size_t cache_limit = 32;
 constexpr int progress_steps = 4'000;  // some 100 rows of a DELETE; the handler itself costs nanoseconds
 constexpr int cache_kib = 32 * 1024;
 constexpr int dirty_kib = 128 * 1024;
-// The log stays below 64 MB: a chunk begins while it is below the first, and writes no more than the second.
-constexpr std::int64_t log_limit_bytes = 36LL * 1024 * 1024;
-constexpr std::int64_t chunk_limit_bytes = 20LL * 1024 * 1024;
+// The log's size, and the largest part of it for one chunk: the next one is written while that is being copied. Dirty pages of a
+// chunk fit into the cache.
+constexpr std::int64_t log_limit_bytes = 60LL * 1024 * 1024;
+constexpr std::int64_t chunk_limit_bytes = 28LL * 1024 * 1024;
 // What the log may hold before somebody should copy it: SQLite's own default is 1000 pages.
 constexpr std::int64_t due_pages = 1'000;
 constexpr std::int64_t checkpoint_bytes = 16LL * 1024 * 1024;
@@ -273,11 +274,6 @@ void Database::check(const std::string& text) { const Use use(*this, text, {}); 
 
 bool Database::is_wal() { return query("PRAGMA main.journal_mode").at(0).at(0).text == "wal"; }
 
-std::optional<std::int64_t> Database::chunk_bytes() {
-  if (!is_wal()) return std::nullopt;
-  return chunk_limit_bytes;
-}
-
 std::int64_t Database::written_bytes() {
   int pages = 0;
   int unused = 0;
@@ -285,22 +281,25 @@ std::int64_t Database::written_bytes() {
   return pages * page_bytes_;
 }
 
-void Database::make_room() {
-  require_usable();
-  if (!checkpointer_) {
-    if (copies_itself_ || log_pages_ < due_pages) return;  // a small purge needs none
-    try {
-      checkpointer_ = std::make_unique<Checkpointer>(id_, path_);
-    } catch (const std::exception&) {
-      copies_itself_ = true;  // short of memory, threads or descriptors: slower, and otherwise the same
-      return;
-    }
-    checkpointer_->committed();
-  }
-  if (log_pages_ * page_bytes_ < log_limit_bytes) return;
+std::optional<std::int64_t> Database::make_room(std::int64_t wanted_bytes) {
+  if (!is_wal()) return std::nullopt;
+  start_checkpointer();
+  const auto room_bytes = [&] { return std::min(chunk_limit_bytes, log_limit_bytes - log_pages_ * page_bytes_); };
+  if (!checkpointer_ || room_bytes() >= std::min(wanted_bytes, chunk_limit_bytes)) return std::max(room_bytes(), chunk_limit_bytes / 2);
   const bool bounded = statement_timeout_.count() > 0;
-  checkpointer_->wait(bounded ? Clock::now() + statement_timeout_ : Clock::time_point::max(), cancelled_);
+  if (checkpointer_->wait(bounded ? Clock::now() + statement_timeout_ : Clock::time_point::max(), cancelled_)) log_pages_ = 0;
   throw_if_cancelled();
+  return chunk_limit_bytes;
+}
+
+void Database::start_checkpointer() {
+  if (checkpointer_ || copies_itself_ || log_pages_ < due_pages) return;  // a small purge needs none
+  try {
+    checkpointer_ = std::make_unique<Checkpointer>(id_, path_);
+    checkpointer_->committed();
+  } catch (const std::exception&) {
+    copies_itself_ = true;  // short of memory, threads or descriptors: slower, and otherwise the same
+  }
 }
 
 int Database::on_commit(void* self, sqlite3* handle, const char* schema, int pages) {

@@ -57,10 +57,9 @@ class Database {
   /// Compile only: throws what is wrong with the text.
   void check(const std::string& text);
 
-  /// Before a chunk, in WAL mode: see to it that the log does not grow past its limit, where readers let us.
-  void make_room();
-  /// Bytes that a chunk may write for the log to stay within its limit; nothing where there is no log.
-  std::optional<std::int64_t> chunk_bytes();
+  /// Before a chunk that would like to write `wanted_bytes`, in WAL mode: see to it that the log does not grow past its limit, where
+  /// readers let us. What the chunk may write; nothing where there is no log.
+  std::optional<std::int64_t> make_room(std::int64_t wanted_bytes);
   /// Bytes written to the log or the file since the last call.
   std::int64_t written_bytes();
 
@@ -94,6 +93,7 @@ class Database {
   bool step(sqlite3_stmt* statement);
   [[noreturn]] void fail(int code);
   bool is_wal();
+  void start_checkpointer();
   static int on_commit(void* self, sqlite3* db, const char* schema, int pages);
   static int on_busy(void* self, int attempt);
   static int on_progress(void* self);

@@ -39,6 +39,7 @@ double share_of(const Value& at, const Value& low, const Value& high) {
 std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
   const Database::Activity activity(db_);
   const Described& d = described(purge);
+  budget_.reset();
   foreign_keys_.clear();
   triggers_ = d.table.delete_triggers;
   for (const sdk::Reference& reference : d.table.references) {
@@ -84,12 +85,10 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
 
 void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
   const Database::Activity activity(db_);
-  db_.make_room();
   open_chunk_ = {};
-  const auto limit_bytes = db_.chunk_bytes();
-  if (!limit_bytes) budget_.reset();
-  else if (!budget_) budget_.emplace();
-  if (limit_bytes) budget_->set_limit(*limit_bytes);
+  if (!budget_) budget_.emplace();
+  if (const auto room_bytes = db_.make_room(budget_->wanted_bytes())) budget_->set_limit(*room_bytes);
+  else budget_.reset();
   db_.written_bytes();
   SqlConnection::begin(key, epoch, seq);
 }
@@ -99,6 +98,12 @@ void SqliteConnection::commit() {
   SqlConnection::commit();
   if (budget_) budget_->record(open_chunk_.rows_visited, open_chunk_.rows_deleted, db_.written_bytes());
   open_chunk_ = {};
+}
+
+void SqliteConnection::rollback() {
+  const Database::Activity activity(db_);
+  open_chunk_ = {};
+  SqlConnection::rollback();
 }
 
 Deleted SqliteConnection::delete_range(const Range& range) {

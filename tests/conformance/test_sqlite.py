@@ -129,7 +129,7 @@ def test_another_program_writes_meanwhile(sqlite_url: str, other: sqlite3.Connec
 
 
 def test_nothing_is_left_of_the_copying_afterwards(sqlite_url: str, other: sqlite3.Connection) -> None:
-    """While the process has the file open elsewhere, SQLite keeps descriptors for its next opening: two runs need no more."""
+    """SQLite keeps descriptors for its next opening while the file is open elsewhere: those of one run are enough."""
     after: list[tuple[int, int]] = []
     most_files = 0
 
