@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -19,6 +20,7 @@ FULL = {"sqlite": 2_000, "postgresql": 1_000, "mariadb": 1_000, "mysql56": 1_000
 DEFAULT_SCHEDULES = 40
 SLOW_S = 60.0
 PROGRESS_EACH = 100
+WORDS_OF_A_LOG = re.compile(r"\b(ERROR|FATAL|PANIC)\b")
 
 
 def main() -> int:
@@ -60,12 +62,17 @@ def main() -> int:
         if result.elapsed_s > SLOW_S:
             name = f"{result.backend} {result.number} {result.kind}, {result.shape}"
             print(f"slow: {result.elapsed_s:.1f} s  {name}", flush=True)
-        if not result.failed:
+        if not (result.failed or result.server_lost):
             return
         again = f"--seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"
         again += "".join(f' --kind "{kind}"' for kind in kinds)
-        why = f"{result.kind}, {result.shape}: {result.verdict.complaints[0].strip()[:400]}"
-        print(f"FAILED  tests/faults/run {again}  # {why}  ({result.kept})", flush=True)
+        if result.server_lost:
+            first, *log = result.server_lost.splitlines()
+            what, why = "SERVER LOST", " ".join([first, *(line for line in log if WORDS_OF_A_LOG.search(line))])
+        else:
+            what, why = "FAILED", result.verdict.complaints[0]
+        why = " ".join(f"{result.kind}, {result.shape}: {why}".split())[:400]
+        print(f"{what}  tests/faults/run {again}  # {why}  ({result.kept})", flush=True)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stopped = False
@@ -76,12 +83,14 @@ def main() -> int:
         print("stopped early")
     print(table(results))
     failed = sum(result.failed for result in results)
+    if lost := suite.too_many_lost(results):
+        print(f"too many servers lost: {', '.join(lost)}")
     if not any(keep.iterdir()):
         keep.rmdir()
     print(f"{len(results)} schedules, {failed} failed", flush=True)
     if stopped:
         os._exit(1)  # without waiting for the schedules in hand: the workers die with us, and their servers with them
-    return 1 if failed or not results else 0
+    return 1 if failed or lost or not results else 0
 
 
 if __name__ == "__main__":

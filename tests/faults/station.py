@@ -92,11 +92,27 @@ class Station:
             return None
         if backend not in self._servers:
             page = self._server_pages[backend] = Page(self.folder / f"{backend}-page")
-            server = SERVERS[backend](self.folder)
+            server = self._servers[backend] = SERVERS[backend](self.folder)
             server.environment = self.shimmed(page)
             server.start()
-            self._servers[backend] = server
         return self._servers[backend]
+
+    def give_up(self, backend: str, target: Path | None = None) -> None:
+        """Part with a server that can't be relied on any more: whoever asks next gets a fresh one.
+
+        ``target``: where what is left of it goes, for whoever looks into it.
+        """
+        server = self._servers.pop(backend, None)
+        if server is None:
+            return
+        server.kill9()
+        if target is None:
+            shutil.rmtree(server.folder)
+        else:
+            for path in server.folder.iterdir():
+                if path.is_socket():  # can't be copied to another file system
+                    path.unlink()
+            shutil.move(server.folder, target)
 
     def server_page(self, backend: str) -> Page:
         return self._server_pages[backend]

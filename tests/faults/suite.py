@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from faults.parent import die_with_parent
 from faults.schedule import Schedule, make
 from faults.station import Station, build
 from faults.world import World
-from servers import make_base_dir
+from servers import ServerFailed, make_base_dir
 
 WORKERS = 2
+MOST_LOST_SHARE = 0.005  # of the schedules of a backend; one is always allowed
 
 
 @dataclass
@@ -35,7 +37,8 @@ class Result:
     purges: int
     writes: int
     elapsed_s: float
-    kept: str = ""  # folder with everything, of a schedule that failed
+    server_lost: str = ""  # why its server could not be had again: the schedule has shown nothing
+    kept: str = ""  # folder with everything, of a schedule that failed or lost its server
     codes: list[int] = field(default_factory=list)
 
     @property
@@ -52,10 +55,17 @@ class Order:
     keep: Path  # failing schedules leave their folder here
 
 
+def too_many_lost(results: Sequence[Result]) -> list[str]:
+    """Backends whose servers could not be had again so often that the figures say little."""
+    schedules = Counter(result.backend for result in results)
+    lost = Counter(result.backend for result in results if result.server_lost)
+    return [backend for backend, count in lost.items() if count > max(1, schedules[backend] * MOST_LOST_SHARE)]
+
+
 def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
     start_s = time.monotonic()
     folder = station.folder / schedule.name
-    verdict, hung, world = Verdict(), False, None
+    verdict, hung, lost, world = Verdict(), False, "", None
     try:
         world = World(schedule, station, folder)
         world.writers.start()
@@ -63,19 +73,28 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
             fault.harm(world, schedule.random(f"harm/{fault.name}"))
         world.close_down()
         verdict = world.verdict()
+    except ServerFailed as error:
+        lost = str(error)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         hung = type(error).__name__ == "Hung"
-        verdict.complain(str(error) if hung else traceback.format_exc(limit=-4))
+        verdict.complain(str(error) if hung else _told(error))
     kept = ""
-    if world is not None:
+    if lost:
+        kept = str(_parted(schedule, station, world, keep / schedule.name, lost))
+    elif world is None:
+        station.give_up(schedule.backend)  # who knows what state it is in
+    else:
         with _noted(verdict):
             world.close()
         if verdict.complaints:
             kept = str(_kept(world, folder, keep, verdict))
-        with _noted(verdict):
+        try:
             world.place.drop()
+        except Exception as error:
+            verdict.complain(_told(error))
+            station.give_up(schedule.backend)
     shutil.rmtree(folder, ignore_errors=True)
     purges = world.purges if world else []
     return Result(
@@ -89,6 +108,7 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
         len(purges),
         world.writers.done if world else 0,
         time.monotonic() - start_s,
+        lost,
         kept,
         [purge.code for purge in purges if purge.code is not None],
     )
@@ -98,8 +118,28 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
 def _noted(verdict: Verdict) -> Iterator[None]:
     try:
         yield
-    except Exception:
-        verdict.complain(traceback.format_exc(limit=-3))
+    except Exception as error:
+        verdict.complain(_told(error))
+
+
+def _told(error: BaseException) -> str:
+    """What it says first: of a failure only the beginning is printed."""
+    stack = "".join(traceback.format_exception(error, limit=-4))
+    return f"{type(error).__name__}: {error}\n{stack}"
+
+
+def _parted(schedule: Schedule, station: Station, world: World | None, target: Path, why: str) -> Path:
+    """The schedule ends here, and its server goes with it: all there is of both is kept."""
+    if world is not None:
+        with contextlib.suppress(Exception):  # what still wanted the server
+            world.close(server_lost=True)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    if world is not None:
+        shutil.copytree(world.folder, target / "schedule", ignore=shutil.ignore_patterns("*.go"))
+    (target / "schedule.txt").write_text(f"{schedule}\n\n{why}\n")
+    station.give_up(schedule.backend, target / "server")
+    return target
 
 
 def _kept(world: World, folder: Path, keep: Path, verdict: Verdict) -> Path:

@@ -30,6 +30,7 @@ def table(results: Sequence[Result]) -> str:
         ("archived rows lost or doubled", lambda mine: sum(result.verdict.archive_wrong for result in mine)),
         ("wrong counts", lambda mine: sum(result.verdict.counts_wrong for result in mine)),
         ("hangs", lambda mine: sum(result.hung for result in mine)),
+        ("server lost: shows nothing", lambda mine: sum(bool(result.server_lost) for result in mine)),
         ("failed schedules", lambda mine: sum(result.failed for result in mine)),
         ("seconds a schedule", lambda mine: round(sum(result.elapsed_s for result in mine) / len(mine), 2)),
         ("longest schedule, s", lambda mine: round(max(result.elapsed_s for result in mine), 1)),

@@ -263,14 +263,14 @@ class World(Levers):
         verdict.complaints += self.complaints
         return verdict
 
-    def close(self) -> None:
+    def close(self, *, server_lost: bool = False) -> None:
         for purge in self.purges:
             if not purge.ended.is_set():
                 purge.thaw()
                 purge.kill()
         self.writers.stopping.set()
         self.station.calm()
-        if self.server is not None:
+        if self.server is not None and not server_lost:
             self.server.start()
         self.writers.stop()
         self._stack.close()
