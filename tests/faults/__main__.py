@@ -61,7 +61,7 @@ def main() -> int:
             print(f"{len(results)} schedules, {sum(r.failed for r in results)} failed", flush=True)
         if result.elapsed_s > SLOW_S:
             name = f"{result.backend} {result.number} {result.kind}, {result.shape}"
-            print(f"slow: {result.elapsed_s:.1f} s  {name}", flush=True)
+            print(f"slow: {result.elapsed_s:.1f} s  {name}: {result.longest_stages}", flush=True)
         if not (result.failed or result.server_lost):
             return
         again = f"--seed {options.seed} --backend {result.backend} --first {result.number} --schedules 1"

@@ -30,9 +30,16 @@ class Purge:
         self.arguments = arguments
         self.folder = folder
         self.code: int | None = None
+        self.lasted_s = 0.0  # once it has ended
+        self._started_s = time.monotonic()
         self.ended = threading.Event()
         self.harmed = False  # something was done to this process itself: killed, frozen, starved
         self.frozen = False
+
+    def end(self, code: int) -> None:
+        self.code = code
+        self.lasted_s = time.monotonic() - self._started_s
+        self.ended.set()
 
     @property
     def out(self) -> str:
@@ -142,7 +149,7 @@ class Zygote:
                 raise RuntimeError("the zygote does not answer")
             purge = Purge(self._answers.pop(), arguments, folder)
             if purge.pid in self._early:
-                self._end(purge, self._early.pop(purge.pid))
+                purge.end(self._early.pop(purge.pid))
             else:
                 self._purges[purge.pid] = purge
             return purge
@@ -166,11 +173,6 @@ class Zygote:
                     self._answers.append(answer["pid"])
                     self._answered.notify_all()
                 elif purge := self._purges.pop(answer["pid"], None):
-                    self._end(purge, answer["code"])
+                    purge.end(answer["code"])
                 else:
                     self._early[answer["pid"]] = answer["code"]
-
-    @staticmethod
-    def _end(purge: Purge, code: int) -> None:
-        purge.code = code
-        purge.ended.set()

@@ -40,6 +40,12 @@ class Result:
     server_lost: str = ""  # why its server could not be had again: the schedule has shown nothing
     kept: str = ""  # folder with everything, of a schedule that failed or lost its server
     codes: list[int] = field(default_factory=list)
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def longest_stages(self) -> str:
+        longest = sorted(self.stages_s.items(), key=lambda stage: -stage[1])[:3]
+        return ", ".join(f"{name} {elapsed_s:.1f} s" for name, elapsed_s in longest)
 
     @property
     def failed(self) -> bool:
@@ -66,13 +72,18 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
     start_s = time.monotonic()
     folder = station.folder / schedule.name
     verdict, hung, lost, world = Verdict(), False, "", None
+    stages_s: dict[str, float] = {}
     try:
-        world = World(schedule, station, folder)
+        with _timed(stages_s, "setting up"):
+            world = World(schedule, station, folder)
         world.writers.start()
         for fault in (schedule.kind, *schedule.more):
-            fault.harm(world, schedule.random(f"harm/{fault.name}"))
-        world.close_down()
-        verdict = world.verdict()
+            with _timed(stages_s, fault.name):
+                fault.harm(world, schedule.random(f"harm/{fault.name}"))
+        with _timed(stages_s, "closing down"):
+            world.close_down()
+        with _timed(stages_s, "checking"):
+            verdict = world.verdict()
     except ServerFailed as error:
         lost = str(error)
     except BaseException as error:
@@ -91,12 +102,14 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
         if verdict.complaints:
             kept = str(_kept(world, folder, keep, verdict))
         try:
-            world.place.drop()
+            with _timed(stages_s, "clearing away"):
+                world.place.drop()
         except Exception as error:
             verdict.complain(_told(error))
             station.give_up(schedule.backend)
     shutil.rmtree(folder, ignore_errors=True)
     purges = world.purges if world else []
+    stages_s |= {purge.folder.name: purge.lasted_s for purge in purges}
     return Result(
         schedule.backend,
         schedule.number,
@@ -111,7 +124,17 @@ def run_one(schedule: Schedule, station: Station, keep: Path) -> Result:
         lost,
         kept,
         [purge.code for purge in purges if purge.code is not None],
+        stages_s,
     )
+
+
+@contextlib.contextmanager
+def _timed(stages_s: dict[str, float], name: str) -> Iterator[None]:
+    start_s = time.monotonic()
+    try:
+        yield
+    finally:
+        stages_s[name] = stages_s.get(name, 0) + time.monotonic() - start_s
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ def server_killed(world: World, rng: random.Random) -> None:
     else:
         world.fired += not purge.ended.is_set()
         world.server.kill9()
-    world.server.start()
+    world.revive()
     purge.go("here")
     world.end(purge)
 

@@ -38,7 +38,7 @@ def file_full(world: World, rng: random.Random) -> None:
 def server_disk_full(world: World, rng: random.Random) -> None:
     """Its data only or its log too: a full log ends the server itself."""
     assert world.server is not None
-    world.terms.crashed = True
+    world.terms.crashed = world.disk_was_full = True
     page = world.station.server_page(world.schedule.backend)
     if world.server.name == "postgresql":
         folder = rng.choice((world.server.data_dir / "base", world.server.data_dir / "pg_wal"))
