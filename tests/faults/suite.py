@@ -218,6 +218,9 @@ def run(
                         on_result(results[-1])
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
+                    for worker in multiprocessing.active_children():
+                        worker.kill()  # its servers die with it, so that their folders can go
+                        worker.join()
                     raise
                 list(pool.map(_pause_and_tear_down, range(size)))
     finally:
