@@ -1,0 +1,181 @@
+"""Measure: one table of results for each name given."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import impact, machine, report, tables
+from bench.contestants import BenchFailed, purgekit
+from bench.data import Rule
+from bench.place import Settings
+from bench.throughput import compare, opened
+from servers import ServerFailed, ServerMissing, make_base_dir
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+LISTS = ("backend", "rows", "share", "row_bytes", "indexes", "order", "pace", "chunk_ms", "workers", "contestants")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.list:
+        for name, table in tables.TABLES.items():
+            print(f"{name:22} {table.title}")
+        return 0
+    if not given.table:
+        parser.error("name a table; --list shows them")
+    chosen = {name: _options(given, tables.TABLES[name]) for name in given.table}
+    for options in chosen.values():
+        if wrong := tables.refuse(options):
+            parser.error(wrong)
+    try:
+        with _folders(given.keep) as (keep, work):
+            for name, options in chosen.items():
+                _measure(tables.TABLES[name], name, options, given, keep, work)
+    except (BenchFailed, ServerMissing, ServerFailed) as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run",
+        description=__doc__,
+        epilog="Where several values are given, all combinations are measured.",
+    )
+    parser.add_argument("table", nargs="*", choices=list(tables.TABLES), metavar="TABLE")
+    parser.add_argument("--list", action="store_true", help="show the tables and end")
+    data = parser.add_argument_group("data, instead of the table's own")
+    data.add_argument("--backend", nargs="+", choices=tables.ALL)
+    data.add_argument("--rows", nargs="+", type=int)
+    data.add_argument("--share", nargs="+", type=int, help="per cent purgeable")
+    data.add_argument("--row-bytes", nargs="+", type=int, help="with the primary key's entry; 300 is without an object")
+    data.add_argument("--indexes", nargs="+", type=int, help="secondary indexes, 0 to 4")
+    data.add_argument("--order", nargs="+", choices=("time", "shuffled"), help="in which rows were written")
+    data.add_argument("--by", choices=("created", "expiry"), default="created", help="the rule's column")
+    who = parser.add_argument_group("contestants")
+    who.add_argument("--contestants", nargs="+", choices=tables.CONTESTANTS)
+    who.add_argument("--pace", nargs="+", choices=("gentle", "fast"))
+    who.add_argument("--chunk-ms", nargs="+", type=int)
+    who.add_argument("--workers", nargs="+", type=int)
+    how = parser.add_argument_group("how")
+    how.add_argument("--repeats", type=int, help="rounds; default 3, 1 for impact")
+    how.add_argument("--pool-mb", type=int, help="the server's buffer pool; default 2048")
+    how.add_argument("--log-mb", type=int, default=Settings.log_mb, help="InnoDB's redo log")
+    how.add_argument("--keep", type=Path, default=_default_keep(), help="where built tables stay (%(default)s)")
+    how.add_argument("--json", type=Path, help="add every run's figures to this file, one JSON object a line")
+    how.add_argument("--save", action="store_true", help=f"put the table into {RESULTS.name}")
+    load = parser.add_argument_group("impact")
+    load.add_argument("--rate", type=float, default=300, help="foreground transactions a second")
+    load.add_argument("--clients", type=int, default=8)
+    load.add_argument("--idle-s", type=float, default=20, help="foreground alone, before")
+    load.add_argument("--after-s", type=float, default=30)
+    load.add_argument("--renew-expired", type=float, default=0.0, help="share of renewals that hit purgeable rows")
+    return parser
+
+
+def _default_keep() -> Path:
+    return Path(tempfile.gettempdir()) / f"purgekit-bench-{os.getuid()}"
+
+
+def _options(given: argparse.Namespace, table: tables.Table) -> dict[str, Any]:
+    options = {**tables.DEFAULTS, "pool_mb": Settings.pool_mb, "repeats": 1 if table.impact else 3, **table.options}
+    for name in (*LISTS, "pool_mb", "repeats", "by", "renew_expired"):
+        if getattr(given, name) is not None:
+            options[name] = getattr(given, name)
+    return options
+
+
+@contextlib.contextmanager
+def _folders(keep: Path) -> Iterator[tuple[Path, Path]]:
+    """The one that stays, locked against a second bench, and one that is gone at the end."""
+    keep.mkdir(parents=True, exist_ok=True)
+    if keep.stat().st_uid != os.getuid():
+        raise BenchFailed(f"{keep} belongs to somebody else; choose another folder with --keep")
+    keep.chmod(0o755)  # the servers' accounts have to get through
+    with (keep / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BenchFailed(f"another bench is running with {keep}: figures of both would be wrong") from None
+        work = make_base_dir()
+        try:
+            yield keep, work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _measure(
+    table: tables.Table, name: str, options: dict[str, Any], given: argparse.Namespace, keep: Path, work: Path
+) -> None:
+    command = shlex.join(["tests/bench/run", name, *_without_tables(given)])
+    facts = {"command": f"`{command}`", **machine.facts(keep), "purgekit": _purgekit_version(work)}
+    parts: list[str] = []
+    all_records: list[dict[str, Any]] = []
+    rule = Rule(given.by)
+    for backend in options["backend"]:
+        settings = Settings(options["pool_mb"], given.log_mb, autovacuum=table.impact)
+        with opened(backend, keep, work, settings) as place:
+            facts |= {(key if key != "settings" else f"{backend} settings"): v for key, v in place.facts().items()}
+            contestants = tables.contestants(options, backend)
+            for shape in tables.shapes(options):
+                if table.impact:
+                    load = impact.Load(given.rate, given.clients, given.idle_s, given.after_s, given.renew_expired)
+                    records = impact.compare(place, shape, rule, contestants, options["repeats"], load, _say)
+                    text = impact.table(records)
+                else:
+                    records = compare(place, shape, rule, contestants, options["repeats"], _say)
+                    text = report.throughput(records)
+                all_records += records
+                parts.append(f"{backend}: {shape}\n\n{text}")
+                print("\n" + parts[-1], flush=True)
+                _append(given.json, name, records)
+    text = report.facts(facts) + "\n" + "\n".join(parts)
+    print(f"\n{report.facts(facts)}", flush=True)
+    if given.save:
+        if table.impact:
+            from bench.plot import draw  # matplotlib takes its time to load
+
+            draw(RESULTS.with_name(f"{name}.svg"), table.title, all_records)
+            text += f"\n![p99 over time]({name}.svg)\n"
+        report.save(RESULTS, table.title, text)
+
+
+def _append(path: Path | None, name: str, records: Sequence[Any]) -> None:
+    if path is None:
+        return
+    with path.open("a") as file:
+        for record in records:
+            file.write(json.dumps({"table": name, **record}) + "\n")
+
+
+def _without_tables(given: argparse.Namespace) -> list[str]:
+    """The options as they were given, for the record."""
+    return [word for word in sys.argv[1:] if word not in given.table and word != "--save"]
+
+
+def _purgekit_version(work: Path) -> str:
+    ended = purgekit(["--version"], work)
+    if ended.code != 0:
+        raise BenchFailed(f"purgekit does not run: {ended.err.strip()}")
+    return f"{ended.out.strip()}; {ended.cpu_s:.2f} s of processor time to start"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,163 @@
+"""Who deletes: one plain statement, the loop that everybody writes, and purgekit. The rivals have their own files."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench import child
+from bench.data import NOW_TEXT, TABLE, Rule
+from servers import Connection, connect
+
+
+class BenchFailed(RuntimeError):
+    """A run whose figures would mean nothing."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be deleted, and where."""
+
+    url: str
+    rule: Rule
+    folder: Path  # for the contestant's own files
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``elapsed_s``: the deleting itself, as the contestant says. ``wall_s``: all of it, start-up and end included."""
+
+    elapsed_s: float
+    wall_s: float
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Contestant(ABC):
+    backends: ClassVar[Sequence[str]] = ("sqlite", "postgresql", "mariadb")
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As it is called in the tables of results."""
+
+    def statements(self, _task: Task) -> Sequence[str]:
+        """What has to be there beforehand and is not timed."""
+        return ()
+
+    @abstractmethod
+    def run(self, task: Task) -> Outcome:
+        """Delete all that is purgeable."""
+
+
+@contextlib.contextmanager
+def _connected(url: str) -> Any:
+    with contextlib.closing(connect(url)) as connection:
+        if url.startswith("sqlite"):
+            connection.cursor().execute("PRAGMA cache_size=-524288")
+        yield connection
+
+
+class PlainDelete(Contestant):
+    """One statement, one transaction: the database's own limit. Everything is compared with it."""
+
+    def __init__(self, isolation: str | None = None) -> None:
+        self._isolation = isolation
+
+    @property
+    def name(self) -> str:
+        return "one DELETE" + (f", {self._isolation}" if self._isolation else "")
+
+    def run(self, task: Task) -> Outcome:
+        started = time.perf_counter()
+        with _connected(task.url) as connection:
+            cursor = connection.cursor()
+            if self._isolation:
+                cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {self._isolation}")
+            begun = time.perf_counter()
+            cursor.execute(f"DELETE FROM {TABLE} WHERE {task.rule.condition}")
+            elapsed_s = time.perf_counter() - begun
+        return Outcome(elapsed_s, time.perf_counter() - started)
+
+
+class Loop(Contestant):
+    """The few lines that are in every answer: delete some rows, commit, again until none is left."""
+
+    backends = ("sqlite",)
+
+    def __init__(self, rows: int = 5_000) -> None:
+        self._rows = rows
+
+    @property
+    def name(self) -> str:
+        return f"loop of {self._rows:,}"
+
+    def run(self, task: Task) -> Outcome:
+        started = time.perf_counter()
+        with _connected(task.url) as connection:
+            chunks = _until_empty(
+                connection,
+                f"DELETE FROM {TABLE} WHERE rowid IN "
+                f"(SELECT rowid FROM {TABLE} WHERE {task.rule.condition} LIMIT {self._rows})",
+            )
+            elapsed_s = time.perf_counter() - started
+        return Outcome(elapsed_s, time.perf_counter() - started, {"chunks": chunks})
+
+
+def _until_empty(connection: Connection, statement: str) -> int:
+    for done in itertools.count():
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        if cursor.rowcount == 0:
+            return done
+    raise AssertionError("count never ends")
+
+
+@dataclass(frozen=True)
+class Purgekit(Contestant):
+    """The command line tool, ledger on."""
+
+    pace: str = "fast"
+    chunk_ms: int = 100
+    workers: int = 1
+
+    @property
+    def name(self) -> str:
+        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
+        return f"purgekit {self.pace}, {self.chunk_ms} ms, {workers}"
+
+    def run(self, task: Task) -> Outcome:
+        policy = task.folder / "policy.toml"
+        policy.write_text(task.rule.policy)
+        arguments = ["run", task.url, str(policy), "--yes", "--json", "--now", NOW_TEXT, "--max-fraction", "1"]
+        arguments += ["--pace", self.pace, "--chunk-ms", str(self.chunk_ms), "--workers", str(self.workers)]
+        ended = purgekit(arguments, task.folder)
+        if ended.code != 0:
+            said = (ended.err or ended.out).strip()
+            raise BenchFailed(f"{self.name} ended with {ended.code}: {said}")
+        report = json.loads(ended.out)
+        entry = report["policies"][0]
+        figures = {
+            "strategy": entry["strategy"],
+            "chunks": entry["chunks"],
+            "retries": entry["retries"],
+            "chunk_ms": entry["chunk_ms"],
+            "throttled_s": entry["throttled_s"],
+            "own_cpu_s": ended.cpu_s,
+            "max_rss_mb": ended.max_rss_mb,
+        }
+        return Outcome(report["elapsed_s"], ended.wall_s, figures)
+
+
+def purgekit(arguments: Sequence[str], folder: Path) -> child.Ended:
+    """The command with its run history in ``folder``."""
+    installed = Path(sys.executable).with_name("purgekit")
+    command = [str(installed)] if installed.exists() else [sys.executable, "-m", "purgekit"]
+    return child.run([*command, *arguments], folder, {"PURGEKIT_STATE": str(folder / "state")})

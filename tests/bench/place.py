@@ -1,0 +1,105 @@
+"""A database to measure on: builds each table once as a template, and makes every run a fresh, warm copy of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from bench.data import Shape, Survivors
+from servers import Connection, connect
+
+P = TypeVar("P", bound="Place")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the servers. ``pool_mb``: shared_buffers or the InnoDB buffer pool."""
+
+    pool_mb: int = 2_048
+    log_mb: int = 1_024  # InnoDB's redo log
+    autovacuum: bool = False
+
+
+class Place(ABC):
+    """``keep`` holds what is built once, ``work`` is gone at the end. Use as a context manager."""
+
+    backend: ClassVar[str]
+
+    def __init__(self, keep: Path, work: Path, settings: Settings) -> None:
+        self.keep = keep / self.backend
+        self.work = work
+        self.settings = settings
+
+    def __enter__(self: P) -> P:
+        self.keep.mkdir(parents=True, exist_ok=True)
+        self.start()
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.stop()
+
+    @abstractmethod
+    def start(self) -> None:
+        """What there is to start."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """What there is to stop."""
+
+    @abstractmethod
+    def build(self, shape: Shape) -> bool:
+        """Make the template unless it is there; whether it had to."""
+
+    @abstractmethod
+    def fresh(self, shape: Shape) -> str:
+        """The URL of a new copy of the template, warm, with nothing left to write from making it."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Version and the settings that matter."""
+
+    def log_bytes(self) -> int | None:
+        """Bytes of write-ahead or redo log written so far; None where nobody counts them."""
+        return None
+
+    def cpu_s(self) -> float:
+        """Processor time of the server so far."""
+        return 0.0
+
+    def drain(self) -> float | None:
+        """Wait until the server has done what the deletes left to do; seconds, None where there is no such thing."""
+        return None
+
+    @property
+    def wal_file(self) -> Path | None:
+        """A log file whose size is worth watching."""
+        return None
+
+    def survivors(self, url: str) -> Survivors:
+        """What is left, by a driver that is not purgekit's."""
+        with contextlib.closing(connect(url)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(self.survivors_sql(connection))
+            count, first, second = cursor.fetchone()
+        return Survivors(int(count), int(first or 0), int(second or 0))
+
+    @abstractmethod
+    def survivors_sql(self, connection: Connection) -> str:
+        """Count, sum of the first eight hexadecimal digits of each key, sum of the next eight."""
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """With owners; holes are filled, as the files of a server that has been running for long have none."""
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-a", "--sparse=never", str(source), str(target)], check=True)
+
+
+def memory_for_building_mb() -> int:
+    """A third of what is free: an index built in random order wants to be in memory."""
+    return max(256, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 3 // 2**20)
