@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import impact, machine, report, tables
-from bench.contestants import BenchFailed, purgekit
+from bench.contestants import purgekit
 from bench.data import Rule
-from bench.place import Settings
+from bench.place import BenchFailed, Settings
 from bench.throughput import compare, opened
 from servers import ServerFailed, ServerMissing, make_base_dir
 
+LOAD = ("rate", "clients", "idle_s", "after_s", "renew_expired")
 RESULTS = Path(__file__).with_name("RESULTS.md")
-LISTS = ("backend", "rows", "share", "row_bytes", "indexes", "order", "pace", "chunk_ms", "workers", "contestants")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.table:
         parser.error("name a table; --list shows them")
+    if unknown := [name for name in given.table if name not in tables.TABLES]:
+        parser.error(f"no table is called {unknown[0]}; --list shows them")
     chosen = {name: _options(given, tables.TABLES[name]) for name in given.table}
     for options in chosen.values():
         if wrong := tables.refuse(options):
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="Where several values are given, all combinations are measured.",
     )
-    parser.add_argument("table", nargs="*", choices=list(tables.TABLES), metavar="TABLE")
+    parser.add_argument("table", nargs="*", metavar="TABLE")
     parser.add_argument("--list", action="store_true", help="show the tables and end")
     data = parser.add_argument_group("data, instead of the table's own")
     data.add_argument("--backend", nargs="+", choices=tables.ALL)
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--row-bytes", nargs="+", type=int, help="with the primary key's entry; 300 is without an object")
     data.add_argument("--indexes", nargs="+", type=int, help="secondary indexes, 0 to 4")
     data.add_argument("--order", nargs="+", choices=("time", "shuffled"), help="in which rows were written")
-    data.add_argument("--by", choices=("created", "expiry"), default="created", help="the rule's column")
+    data.add_argument("--by", choices=("created", "expiry"), help="the rule's column")
     who = parser.add_argument_group("contestants")
     who.add_argument("--contestants", nargs="+", choices=tables.CONTESTANTS)
     who.add_argument("--pace", nargs="+", choices=("gentle", "fast"))
@@ -73,16 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how")
     how.add_argument("--repeats", type=int, help="rounds; default 3, 1 for impact")
     how.add_argument("--pool-mb", type=int, help="the server's buffer pool; default 2048")
-    how.add_argument("--log-mb", type=int, default=Settings.log_mb, help="InnoDB's redo log")
+    how.add_argument("--log-mb", type=int, help="InnoDB's redo log; default 1024")
     how.add_argument("--keep", type=Path, default=_default_keep(), help="where built tables stay (%(default)s)")
     how.add_argument("--json", type=Path, help="add every run's figures to this file, one JSON object a line")
     how.add_argument("--save", action="store_true", help=f"put the table into {RESULTS.name}")
     load = parser.add_argument_group("impact")
-    load.add_argument("--rate", type=float, default=300, help="foreground transactions a second")
-    load.add_argument("--clients", type=int, default=8)
-    load.add_argument("--idle-s", type=float, default=20, help="foreground alone, before")
-    load.add_argument("--after-s", type=float, default=30)
-    load.add_argument("--renew-expired", type=float, default=0.0, help="share of renewals that hit purgeable rows")
+    load.add_argument("--rate", type=float, help="foreground transactions a second; default 300")
+    load.add_argument("--clients", type=int, help="default 8")
+    load.add_argument("--idle-s", type=float, help="foreground alone, before; default 20")
+    load.add_argument("--after-s", type=float, help="foreground alone, after; default 30")
+    load.add_argument("--renew-expired", type=float, help="share of renewals that hit purgeable rows")
     return parser
 
 
@@ -91,11 +93,11 @@ def _default_keep() -> Path:
 
 
 def _options(given: argparse.Namespace, table: tables.Table) -> dict[str, Any]:
-    options = {**tables.DEFAULTS, "pool_mb": Settings.pool_mb, "repeats": 1 if table.impact else 3, **table.options}
-    for name in (*LISTS, "pool_mb", "repeats", "by", "renew_expired"):
-        if getattr(given, name) is not None:
-            options[name] = getattr(given, name)
-    return options
+    options = {**tables.DEFAULTS, **table.options}
+    by_hand = {name: value for name, value in vars(given).items() if name in options and value is not None}
+    if not table.impact and "contestants" in by_hand:
+        by_hand["contestants"] = ["delete", *by_hand["contestants"]]  # what all figures are compared with
+    return options | by_hand
 
 
 @contextlib.contextmanager
@@ -124,15 +126,15 @@ def _measure(
     facts = {"command": f"`{command}`", **machine.facts(keep), "purgekit": _purgekit_version(work)}
     parts: list[str] = []
     all_records: list[dict[str, Any]] = []
-    rule = Rule(given.by)
+    rule = Rule(options["by"])
     for backend in options["backend"]:
-        settings = Settings(options["pool_mb"], given.log_mb, autovacuum=table.impact)
+        settings = Settings(options["pool_mb"], options["log_mb"], autovacuum=table.impact)
         with opened(backend, keep, work, settings) as place:
             facts |= {(key if key != "settings" else f"{backend} settings"): v for key, v in place.facts().items()}
             contestants = tables.contestants(options, backend)
             for shape in tables.shapes(options):
                 if table.impact:
-                    load = impact.Load(given.rate, given.clients, given.idle_s, given.after_s, given.renew_expired)
+                    load = impact.Load(**{name: options[name] for name in LOAD})
                     records = impact.compare(place, shape, rule, contestants, options["repeats"], load, _say)
                     text = impact.table(records)
                 else:

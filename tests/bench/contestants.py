@@ -15,11 +15,8 @@ from typing import Any, ClassVar
 
 from bench import child
 from bench.data import NOW_TEXT, TABLE, Rule
+from bench.place import BenchFailed
 from servers import Connection, connect
-
-
-class BenchFailed(RuntimeError):
-    """A run whose figures would mean nothing."""
 
 
 @dataclass(frozen=True)

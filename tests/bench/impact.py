@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import BenchFailed, Contestant, Purgekit, Task
+from bench.contestants import Contestant, PlainDelete, Purgekit, Task
 from bench.data import TABLE, Rule, Shape, expected, key_of
 from bench.foreground import Order, Seen
 from bench.machine import OtherWork
 from bench.measure import execute
-from bench.place import Place
+from bench.place import BenchFailed, Place, require_room
 from bench.report import table as markdown
 from servers import connect
 
@@ -90,6 +90,7 @@ def compare(
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """All runs, round after round."""
+    require_room(place.keep, shape)
     if place.build(shape):
         say(f"{place.backend}: built {shape}")
     records = []
@@ -191,14 +192,18 @@ def series(seen: Sequence[Seen], begun_s: float, steady_s: float) -> list[tuple[
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
     """A row for each run."""
-    limit = records[0]["elapsed_s"]
+    limits = [record["elapsed_s"] for record in records if record["contestant"] == PlainDelete().name]
     header = ["contestant", "deleting s", "x DELETE"]
     for name in ("idle", "during", "after"):
         header += [f"{name}: p50 / p95 / p99 / max ms", f"{name}: over 100 ms"]
     header += ["errors", "renewed, yet deleted", "others' CPUs"]
     rows = []
     for record in records:
-        row = [record["contestant"], f"{record['elapsed_s']:.1f}", f"{record['elapsed_s'] / limit:.2f}"]
+        row = [
+            record["contestant"],
+            f"{record['elapsed_s']:.1f}",
+            f"{record['elapsed_s'] / limits[0]:.2f}" if limits else "",
+        ]
         for name in ("idle", "during", "after"):
             one = record["windows"][name]
             row.append(" / ".join(_ms(one[figure]) for figure in ("p50", "p95", "p99", "max")))

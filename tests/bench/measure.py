@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import BenchFailed, Contestant, Task
+from bench.contestants import Contestant, Task
 from bench.data import Rule, Shape, expected
 from bench.machine import OtherWork
-from bench.place import Place
+from bench.place import BenchFailed, Place
 from servers import connect
 
 POLL_S = 0.01

@@ -17,6 +17,10 @@ from servers import Connection, connect
 P = TypeVar("P", bound="Place")
 
 
+class BenchFailed(RuntimeError):
+    """A run whose figures would mean nothing."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Of the servers. ``pool_mb``: shared_buffers or the InnoDB buffer pool."""
@@ -30,6 +34,8 @@ class Place(ABC):
     """``keep`` holds what is built once, ``work`` is gone at the end. Use as a context manager."""
 
     backend: ClassVar[str]
+    # Whether the first run pays for what later ones find done, such as log files that a server makes once.
+    starts_cold: ClassVar[bool] = False
 
     def __init__(self, keep: Path, work: Path, settings: Settings) -> None:
         self.keep = keep / self.backend
@@ -92,6 +98,15 @@ class Place(ABC):
     @abstractmethod
     def survivors_sql(self, connection: Connection) -> str:
         """Count, sum of the first eight hexadecimal digits of each key, sum of the next eight."""
+
+
+def require_room(folder: Path, shape: Shape) -> None:
+    """The template and a copy of it, with pages that are not full and with a log."""
+    bytes_a_row = 1.5 * (shape.row_bytes + 200 * shape.indexes)
+    needed_gb = (2 * shape.rows * bytes_a_row) / 2**30 + 2
+    free_gb = shutil.disk_usage(folder).free / 2**30
+    if free_gb < needed_gb:
+        raise BenchFailed(f"{shape} takes about {needed_gb:.0f} GB of disk and {folder} has {free_gb:.0f}; see --keep")
 
 
 def copy_tree(source: Path, target: Path) -> None:

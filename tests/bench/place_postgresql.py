@@ -21,6 +21,7 @@ SETTLE_S = 0.5
 
 class Postgresql(ServerPlace):
     backend: ClassVar[str] = "postgresql"
+    starts_cold: ClassVar[bool] = True
 
     def __init__(self, keep: Path, work: Path, settings: Settings) -> None:
         super().__init__(keep, work, settings)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import BenchFailed
 from bench.impact import STALL_MS
+from bench.place import BenchFailed
 
 BEFORE_S = 10  # of the load alone that is shown
 

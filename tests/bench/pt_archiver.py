@@ -8,8 +8,9 @@ from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from bench import child
-from bench.contestants import BenchFailed, Contestant, Outcome, Task
+from bench.contestants import Contestant, Outcome, Task
 from bench.data import TABLE
+from bench.place import BenchFailed
 from servers import connect
 
 LIMIT_ROWS = 5_000

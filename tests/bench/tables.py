@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ ALL = ("postgresql", "mariadb", "sqlite")
 SERVERS = ("postgresql", "mariadb")
 CONTESTANTS = ("delete", "delete-rc", "purgekit", "procedure", "pt-archiver", "loop")
 
-DEFAULTS: dict[str, Sequence[Any]] = {
+DEFAULTS: dict[str, Any] = {
     "backend": ALL,
     "rows": (1_000_000,),
     "share": (80,),
@@ -27,12 +27,21 @@ DEFAULTS: dict[str, Sequence[Any]] = {
     "chunk_ms": (100,),
     "workers": (1,),
     "contestants": ("delete", "purgekit", "procedure", "pt-archiver", "loop"),
+    "by": "created",
+    "repeats": 3,
+    "pool_mb": 2_048,
+    "log_mb": 1_024,
+    "rate": 300.0,
+    "clients": 8,
+    "idle_s": 20.0,
+    "after_s": 30.0,
+    "renew_expired": 0.0,
 }
 DUEL = ("delete", "purgekit")
-IMPACT = {
+IMPACT: dict[str, Any] = {
+    "repeats": 1,
     "pace": ("gentle", "fast"),
     "contestants": ("delete", "delete-rc", "purgekit", "procedure", "pt-archiver"),
-    "pool_mb": 2_048,
 }
 
 
@@ -66,6 +75,21 @@ TABLES = {
     "impact-mariadb": Table(
         "What the foreground notices: MariaDB", {**IMPACT, "backend": ("mariadb",), "rows": (3_000_000,)}, impact=True
     ),
+    "load": Table(
+        "Ten million sessions, 500 logins a second, expired sessions that come back",
+        {
+            **IMPACT,
+            "backend": SERVERS,
+            "rows": (10_000_000,),
+            "row_bytes": (BARE_ROW_BYTES,),
+            "rate": 500.0,
+            "by": "expiry",
+            "renew_expired": 0.1,
+            "pace": ("gentle",),
+            "contestants": ("purgekit",),
+        },
+        impact=True,
+    ),
 }
 
 
@@ -76,7 +100,7 @@ def shapes(options: Mapping[str, Any]) -> list[Shape]:
 
 
 def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
-    """Who takes part on ``backend``; the plain DELETE always does, first."""
+    """Who takes part on ``backend``, the plain DELETE first."""
     variants = itertools.product(options["pace"], options["chunk_ms"], options["workers"])
     makers: dict[str, list[Contestant]] = {
         "delete": [PlainDelete()],
@@ -87,7 +111,7 @@ def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
         "pt-archiver": [PtArchiver()],
         "loop": [Loop()],
     }
-    chosen = ["delete", *(name for name in CONTESTANTS[1:] if name in options["contestants"])]
+    chosen = [name for name in CONTESTANTS if name in options["contestants"]]
     return [one for name in chosen for one in makers[name] if backend in one.backends]
 
 
