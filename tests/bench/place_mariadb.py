@@ -15,7 +15,7 @@ from bench.place import Settings, copy_tree, memory_for_building_mb
 from bench.place_server import DATABASE, ServerPlace
 from servers import Connection, MariaDb, connect
 
-ROWS_A_LOAD = 100_000
+ROWS_A_LOAD = 20_000
 # Background purge is at rest when pages are written to less often than this, several times in a row.
 POLL_S = 0.25
 QUIET_WRITES = 250
