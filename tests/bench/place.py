@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -116,5 +116,6 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def memory_for_building_mb() -> int:
-    """A third of what is free: an index built in random order wants to be in memory."""
-    return max(256, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 3 // 2**20)
+    """A third of what can be had: an index built in random order wants to be in memory."""
+    (available_kb,) = re.findall(r"^MemAvailable: *(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return max(256, int(available_kb) // 1024 // 3)

@@ -160,7 +160,7 @@ def test_mariadb_table(tmp_path: Path, servers_dir: Path) -> None:
         "chunk-and-batch procedure",
         "pt-archiver, bulk 5,000",
     ]
-    assert all(record["drained_wall_s"] > record["wall_s"] and record["log_mb"] > 0 for record in records)
+    assert all(record["drained_wall_s"] >= record["wall_s"] and record["log_mb"] > 0 for record in records)
 
 
 @pytest.mark.needs_server
