@@ -18,11 +18,12 @@ while [ $# -gt 0 ]; do
 done
 
 # MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs. iproute2 makes other hosts of
-# network namespaces; Clang has the fuzzer, and its sanitizers compile faster; llvm turns addresses into lines.
+# network namespaces; Clang has the fuzzer, and its sanitizers compile faster; llvm turns addresses into lines; the Percona
+# toolkit has the bench's rival, pt-archiver.
 if [ -n "$quick" ]; then
     set_up libgtest-dev
 else
-    set_up libgtest-dev postgresql mariadb-server iproute2 openssl clang clang-tidy libclang-rt-dev llvm
+    set_up libgtest-dev postgresql mariadb-server iproute2 openssl clang clang-tidy libclang-rt-dev llvm percona-toolkit
 fi
 
 requirements=$(cat tests/requirements.txt)

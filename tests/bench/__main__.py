@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import fcntl
+import hashlib
+import importlib.util
 import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,8 +24,9 @@ from bench.contestants import purgekit
 from bench.data import Rule
 from bench.place import BenchFailed, Settings
 from bench.throughput import compare, opened
-from servers import ServerFailed, ServerMissing, make_base_dir
+from servers import ServerFailed, ServerMissing
 
+LONGEST_KEEP = 65
 LOAD = ("rate", "clients", "idle_s", "after_s", "renew_expired")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -41,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for options in chosen.values():
         if wrong := tables.refuse(options):
             parser.error(wrong)
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that servers are stopped
     try:
         with _folders(given.keep) as (keep, work):
             for name, options in chosen.items():
@@ -76,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--repeats", type=int, help="rounds; default 3, 1 for impact")
     how.add_argument("--pool-mb", type=int, help="the server's buffer pool; default 2048")
     how.add_argument("--log-mb", type=int, help="InnoDB's redo log; default 1024")
-    how.add_argument("--keep", type=Path, default=_default_keep(), help="where built tables stay (%(default)s)")
+    how.add_argument(
+        "--keep",
+        type=Path,
+        default=_default_keep(),
+        help="where built tables stay, to be removed by hand (%(default)s)",
+    )
     how.add_argument("--json", type=Path, help="add every run's figures to this file, one JSON object a line")
     how.add_argument("--save", action="store_true", help=f"put the table into {RESULTS.name}")
     load = parser.add_argument_group("impact")
@@ -103,6 +114,9 @@ def _options(given: argparse.Namespace, table: tables.Table) -> dict[str, Any]:
 @contextlib.contextmanager
 def _folders(keep: Path) -> Iterator[tuple[Path, Path]]:
     """The one that stays, locked against a second bench, and one that is gone at the end."""
+    keep = keep.resolve()
+    if len(str(keep)) > LONGEST_KEEP:
+        raise BenchFailed(f"{keep} is too long for the servers' socket names; choose another folder with --keep")
     keep.mkdir(parents=True, exist_ok=True)
     if keep.stat().st_uid != os.getuid():
         raise BenchFailed(f"{keep} belongs to somebody else; choose another folder with --keep")
@@ -112,7 +126,10 @@ def _folders(keep: Path) -> Iterator[tuple[Path, Path]]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BenchFailed(f"another bench is running with {keep}: figures of both would be wrong") from None
-        work = make_base_dir()
+        # Beside what is kept: on the disk that was chosen to be measured, and where a template is a rename away.
+        work = keep / "run"
+        shutil.rmtree(work, ignore_errors=True)  # of a bench that was killed
+        work.mkdir()
         try:
             yield keep, work
         finally:
@@ -123,7 +140,7 @@ def _measure(
     table: tables.Table, name: str, options: dict[str, Any], given: argparse.Namespace, keep: Path, work: Path
 ) -> None:
     command = shlex.join(["tests/bench/run", name, *_without_tables(given)])
-    facts = {"command": f"`{command}`", **machine.facts(keep), "purgekit": _purgekit_version(work)}
+    facts = {"command": f"`{command}`", **machine.facts(keep), **_purgekit_facts(work)}
     parts: list[str] = []
     all_records: list[dict[str, Any]] = []
     rule = Rule(options["by"])
@@ -141,7 +158,7 @@ def _measure(
                     records = compare(place, shape, rule, contestants, options["repeats"], _say)
                     text = report.throughput(records)
                 all_records += records
-                parts.append(f"{backend}: {shape}\n\n{text}")
+                parts.append(f"{backend}: {shape}\n\n{text}{report.trust(records)}")
                 print("\n" + parts[-1], flush=True)
                 _append(given.json, name, records)
     text = report.facts(facts) + "\n" + "\n".join(parts)
@@ -168,11 +185,24 @@ def _without_tables(given: argparse.Namespace) -> list[str]:
     return [word for word in sys.argv[1:] if word not in given.table and word != "--save"]
 
 
-def _purgekit_version(work: Path) -> str:
+def _purgekit_facts(work: Path) -> dict[str, str]:
     ended = purgekit(["--version"], work)
     if ended.code != 0:
         raise BenchFailed(f"purgekit does not run: {ended.err.strip()}")
-    return f"{ended.out.strip()}; {ended.cpu_s:.2f} s of processor time to start"
+    where = importlib.util.find_spec("purgekit")
+    assert where is not None and where.origin is not None
+    return {
+        "purgekit": f"{ended.out.strip()}; {ended.cpu_s:.2f} s of processor time to start",
+        "build": _build_id(Path(where.origin).parent),
+    }
+
+
+def _build_id(package: Path) -> str:
+    """Which binaries were measured: their newest time and a checksum."""
+    binaries = sorted(package.rglob("*.so"))
+    checksum = hashlib.sha256(b"".join(path.read_bytes() for path in binaries)).hexdigest()[:12]
+    newest = max(path.stat().st_mtime for path in binaries)
+    return f"{checksum}, {datetime.datetime.fromtimestamp(newest, datetime.timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def _say(text: str) -> None:

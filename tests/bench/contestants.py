@@ -154,7 +154,6 @@ class Purgekit(Contestant):
 
 
 def purgekit(arguments: Sequence[str], folder: Path) -> child.Ended:
-    """The command with its run history in ``folder``."""
-    installed = Path(sys.executable).with_name("purgekit")
-    command = [str(installed)] if installed.exists() else [sys.executable, "-m", "purgekit"]
-    return child.run([*command, *arguments], folder, {"PURGEKIT_STATE": str(folder / "state")})
+    """The command with its run history in ``folder``: of this Python, so that it is clear which build is measured."""
+    command = [sys.executable, "-m", "purgekit", *arguments]
+    return child.run(command, folder, {"PURGEKIT_STATE": str(folder / "state")})

@@ -16,6 +16,8 @@ from servers import Connection, connect
 
 P = TypeVar("P", bound="Place")
 
+LOG_GB = 3
+
 
 class BenchFailed(RuntimeError):
     """A run whose figures would mean nothing."""
@@ -58,9 +60,21 @@ class Place(ABC):
     def stop(self) -> None:
         """What there is to stop."""
 
-    @abstractmethod
     def build(self, shape: Shape) -> bool:
         """Make the template unless it is there; whether it had to."""
+        missing = not self.has(shape)
+        require_room(self.keep, shape, tables=2 if missing else 1)
+        if missing:
+            self.make(shape)
+        return missing
+
+    @abstractmethod
+    def has(self, shape: Shape) -> bool:
+        """Whether the template is there."""
+
+    @abstractmethod
+    def make(self, shape: Shape) -> None:
+        """Make the template; one that was given up half-way does not count as there."""
 
     @abstractmethod
     def fresh(self, shape: Shape) -> str:
@@ -100,10 +114,10 @@ class Place(ABC):
         """Count, sum of the first eight hexadecimal digits of each key, sum of the next eight."""
 
 
-def require_room(folder: Path, shape: Shape) -> None:
-    """The template and a copy of it, with pages that are not full and with a log."""
-    bytes_a_row = 1.5 * (shape.row_bytes + 200 * shape.indexes)
-    needed_gb = (2 * shape.rows * bytes_a_row) / 2**30 + 2
+def require_room(folder: Path, shape: Shape, tables: int) -> None:
+    """For so many tables of that shape, with pages that are not full and with a log."""
+    bytes_a_row = 1.3 * (shape.row_bytes + 200 * shape.indexes)
+    needed_gb = tables * shape.rows * bytes_a_row / 2**30 + LOG_GB
     free_gb = shutil.disk_usage(folder).free / 2**30
     if free_gb < needed_gb:
         raise BenchFailed(f"{shape} takes about {needed_gb:.0f} GB of disk and {folder} has {free_gb:.0f}; see --keep")

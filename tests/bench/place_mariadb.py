@@ -33,10 +33,10 @@ class Mariadb(ServerPlace):
             {"innodb-buffer-pool-size": f"{settings.pool_mb}M", "innodb-log-file-size": f"{settings.log_mb}M"},
         )
 
-    def build(self, shape: data.Shape) -> bool:
-        template = self.keep / shape.name
-        if template.exists():
-            return False
+    def has(self, shape: data.Shape) -> bool:
+        return (self.keep / shape.name).exists()
+
+    def make(self, shape: data.Shape) -> None:
         builder = MariaDb(
             self.work,
             {
@@ -57,8 +57,7 @@ class Mariadb(ServerPlace):
             cursor.execute(f"ANALYZE TABLE {data.TABLE}")
             cursor.execute("SET GLOBAL innodb_fast_shutdown=0")
             builder.stop()
-            shutil.move(str(builder.data_dir), template)
-        return True
+            shutil.move(str(builder.data_dir), self.keep / shape.name)
 
     def _load(self, cursor: Any, shape: data.Shape) -> None:
         columns = ", ".join("@object" if name == "SESSION_OBJECT" else name for name in data.COLUMNS)

@@ -52,9 +52,10 @@ class Postgresql(ServerPlace):
             self.server.drop_database(DATABASE)
         super().stop()
 
-    def build(self, shape: data.Shape) -> bool:
-        if self.server.admin_sql("SELECT 1 FROM pg_database WHERE datname = %s", parameters=[shape.name]):
-            return False
+    def has(self, shape: data.Shape) -> bool:
+        return bool(self.server.admin_sql("SELECT 1 FROM pg_database WHERE datname = %s", parameters=[shape.name]))
+
+    def make(self, shape: data.Shape) -> None:
         half_made = f"building_{shape.name}"
         self.server.drop_database(half_made)
         with contextlib.closing(connect(self.server.create_database(half_made))) as connection:
@@ -68,7 +69,6 @@ class Postgresql(ServerPlace):
                 cursor.execute(statement)
             cursor.execute(f"VACUUM (ANALYZE) {data.TABLE}")
         self.server.admin_sql(f'ALTER DATABASE "{half_made}" RENAME TO "{shape.name}"')
-        return True
 
     def fresh(self, shape: data.Shape) -> str:
         self.server.drop_database(DATABASE)

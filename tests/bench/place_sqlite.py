@@ -23,11 +23,14 @@ class Sqlite(Place):
     def stop(self) -> None:
         """No server."""
 
-    def build(self, shape: data.Shape) -> bool:
-        template = self.keep / f"{shape.name}.db"
-        if template.exists():
-            return False
-        half_made = template.with_suffix(".building")
+    def has(self, shape: data.Shape) -> bool:
+        return self._template(shape).exists()
+
+    def _template(self, shape: data.Shape) -> Path:
+        return self.keep / f"{shape.name}.db"
+
+    def make(self, shape: data.Shape) -> None:
+        half_made = self._template(shape).with_suffix(".building")
         half_made.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(half_made, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode=OFF")
@@ -42,8 +45,7 @@ class Sqlite(Place):
             connection.execute("COMMIT")
             connection.execute("ANALYZE")
             connection.execute("PRAGMA journal_mode=WAL")
-        half_made.rename(template)
-        return True
+        half_made.rename(self._template(shape))
 
     @property
     def file(self) -> Path:
@@ -56,7 +58,7 @@ class Sqlite(Place):
     def fresh(self, shape: data.Shape) -> str:
         for path in self.work.glob("run.db*"):
             path.unlink()
-        shutil.copyfile(self.keep / f"{shape.name}.db", self.file)  # what was just written is in the page cache
+        shutil.copyfile(self._template(shape), self.file)  # what was just written is in the page cache
         os.sync()
         return f"sqlite:///{self.file}"
 

@@ -23,7 +23,7 @@ def draw(path: Path, title: str, records: Sequence[Mapping[str, Any]]) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "purgekit", "font.size": 9})
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 4))
+    figure, axes = pyplot.subplots(figsize=(11, 4))
     drawn: set[str] = set()
     for record in records:
         name = record["contestant"]
@@ -34,7 +34,7 @@ def draw(path: Path, title: str, records: Sequence[Mapping[str, Any]]) -> None:
         (line,) = axes.plot(
             [second for second, _ in points],
             [ms for _, ms in points],
-            linewidth=1,
+            linewidth=2 if name.startswith("purgekit") else 1,
             label=f"{name}: {record['window_s']:.0f} s",
         )
         axes.axvline(record["window_s"], color=line.get_color(), linewidth=0.7, linestyle=":")
@@ -44,7 +44,7 @@ def draw(path: Path, title: str, records: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xlabel("seconds since the purge began; dotted: it ended")
     axes.set_ylabel("login latency, p99 in each second, ms")
     axes.set_title(title)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     figure.savefig(path, facecolor="white", metadata={"Date": None})
     pyplot.close(figure)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Record = Mapping[str, Any]
+OTHERS_ALLOWED = 0.3
 HEADER = (
     "contestant",
     "deleting s",
@@ -87,6 +88,14 @@ def _ratio(value: float | None, of: float | None) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
+
+
+def trust(records: Sequence[Record]) -> str:
+    """A line of warning when others were at work; the bench's own files make the kernel work a little too."""
+    most = max(record["other_processors"] for record in records)
+    if most < OTHERS_ALLOWED:
+        return ""
+    return f"\nNot to be trusted: other work kept up to {most:.1f} processors busy meanwhile.\n"
 
 
 def facts(entries: Mapping[str, str]) -> str:

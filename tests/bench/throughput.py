@@ -9,7 +9,7 @@ from typing import Any
 from bench import measure
 from bench.contestants import Contestant
 from bench.data import Rule, Shape
-from bench.place import Place, Settings, require_room
+from bench.place import Place, Settings
 from bench.place_mariadb import Mariadb
 from bench.place_postgresql import Postgresql
 from bench.place_sqlite import Sqlite
@@ -27,7 +27,6 @@ def compare(
     place: Place, shape: Shape, rule: Rule, contestants: Sequence[Contestant], repeats: int, say: Say
 ) -> list[dict[str, Any]]:
     """All runs. Who goes first changes from round to round, so that none always follows the same other."""
-    require_room(place.keep, shape)
     if place.build(shape):
         say(f"{place.backend}: built {shape}")
     if place.starts_cold:

@@ -90,9 +90,9 @@ def test_a_run_is_checked(tmp_path: Path, by: str) -> None:
             measure.one(place, SMALL, Rule(by), Lazy())
 
 
-def test_sqlite_table(tmp_path: Path) -> None:
+def test_sqlite_table(tmp_path: Path, servers_dir: Path) -> None:
     figures = tmp_path / "figures"
-    arguments = ["sqlite", "--rows", "2000", "--repeats", "2", "--chunk-ms", "50", "--keep", str(tmp_path / "keep")]
+    arguments = ["sqlite", "--rows", "2000", "--repeats", "2", "--chunk-ms", "50", "--keep", str(servers_dir / "bench")]
     out = bench(*arguments, "--json", str(figures))
     records = records_of(figures)
     names = ["one DELETE", "purgekit fast, 50 ms, 1 worker", "loop of 5,000"]
@@ -128,7 +128,7 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], message: str) -> N
 
 def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchFailed, match="GB of disk"):
-        require_room(tmp_path, Shape(rows=10**12))
+        require_room(tmp_path, Shape(rows=10**12), tables=1)
 
 
 # On servers
@@ -216,6 +216,7 @@ def test_a_saved_section_takes_the_place_of_its_predecessor(tmp_path: Path) -> N
     assert path.read_text() == "# Results\n\nBy hand.\n\n## A\n\nsecond\n\n## B\n\nother\n"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what matplotlib stands on
 def test_plot(tmp_path: Path) -> None:
     path = tmp_path / "impact.svg"
     records = [
