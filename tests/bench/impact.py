@@ -15,7 +15,7 @@ from typing import Any
 from bench.contestants import Contestant, PlainDelete, Purgekit, Task
 from bench.data import TABLE, Rule, Shape, expected, key_of
 from bench.foreground import Order, Seen
-from bench.machine import OtherWork
+from bench.machine import Work
 from bench.measure import execute
 from bench.place import BenchFailed, Place
 from bench.report import table as markdown
@@ -111,11 +111,11 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant, load: Lo
     foreground = Foreground(url, shape, load, place.work)
     try:
         time.sleep(max(0.0, foreground.start_s + STEADY_S + load.idle_s - time.monotonic()))
-        other_work = OtherWork(place)
+        work = Work(place)
         begun = time.monotonic()
         outcome = contestant.run(task)
         ended = time.monotonic()
-        others = other_work.processors()
+        work_figures = work.figures()
         time.sleep(load.after_s)
     finally:
         seen = foreground.stop()
@@ -132,7 +132,7 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant, load: Lo
         "series": series(seen, begun, steady),
         "window_s": ended - begun,
         "renewed_but_deleted": lost,
-        "other_processors": others,
+        **work_figures,
     }
 
 

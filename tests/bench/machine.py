@@ -52,27 +52,31 @@ def _fdatasync_ms(folder: Path) -> tuple[float, float]:
     return times[SYNCS // 2], times[SYNCS * 99 // 100]
 
 
-class OtherWork:
-    """How many processors others kept busy while a run went on: the first suspect when figures disagree."""
+class Work:
+    """Processor time from when this was made: the server's, and what others used, the first suspect for odd figures."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._started = time.monotonic()
-        self._busy_s, self._ours_s = _busy_s(), self._ours()
+        self._busy_s, self._server_s, self._ours_s = _busy_s(), place.cpu_s(), _own_s()
 
-    def processors(self) -> float:
-        """On average since this was made; the kernel's own work on our behalf is in it."""
+    def figures(self) -> dict[str, float | None]:
+        """``server_cpu_s``: None where there is no server. ``other_processors``: kept busy on average; the kernel's own work on our behalf is in it."""
         busy_s = _busy_s() - self._busy_s
         elapsed_s = time.monotonic() - self._started
         time.sleep(REAPED_WITHIN_S)
-        return max(0.0, (busy_s - (self._ours() - self._ours_s)) / elapsed_s)
+        server_s = self._place.cpu_s() - self._server_s
+        others_s = busy_s - server_s - (_own_s() - self._ours_s)
+        return {"server_cpu_s": server_s or None, "other_processors": max(0.0, others_s / elapsed_s)}
 
-    def _ours(self) -> float:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(usage.ru_utime + usage.ru_stime for usage in used) + self._place.cpu_s()
+
+def _own_s() -> float:
+    """Of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _busy_s() -> float:
-    """All processors' time that was neither idle nor waiting nor taken by the host."""
-    user, nice, system, _idle, _iowait, irq, softirq, *_ = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
+    """All processors' time that was neither idle nor waiting; what the host took away counts as busy."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = Path("/proc/stat").read_text().split()[1:]
+    return sum(map(int, (user, nice, system, irq, softirq, steal))) / os.sysconf("SC_CLK_TCK")

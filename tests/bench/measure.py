@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.contestants import Contestant, Task
 from bench.data import Rule, Shape, expected
-from bench.machine import OtherWork
+from bench.machine import Work
 from bench.place import BenchFailed, Place
 from servers import connect
 
@@ -58,7 +58,7 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant) -> dict[
     execute(url, contestant.statements(task))
     peak = Peak(place.wal_file)
     log_before = place.log_bytes()
-    other_work = OtherWork(place)
+    work = Work(place)
     with peak.watching():
         outcome = contestant.run(task)
     drained_s = place.drain()
@@ -67,7 +67,7 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant) -> dict[
         "elapsed_s": outcome.elapsed_s,
         "wall_s": outcome.wall_s,
         **outcome.figures,
-        "other_processors": other_work.processors(),
+        **work.figures(),
     }
     if drained_s is not None:
         record["drained_wall_s"] = outcome.wall_s + drained_s

@@ -22,6 +22,7 @@ HEADER = (
     "chunks",
     "chunk p50 / p99 / max ms",
     "own CPU s",
+    "server CPU s",
     "resident MB",
     "log MB",
     "WAL file MB",
@@ -76,7 +77,7 @@ def _cells(group: Sequence[Record], limit: Sequence[Record]) -> list[str]:
     cells.append(", ".join(sorted({str(record["strategy"]) for record in group if "strategy" in record})))
     cells.append(_number(median(group, "chunks"), 0))
     cells.append(f"{chunk[0]:.0f} / {chunk[1]:.0f} / {max(one['max'] for one in worst):.0f}" if worst else "")
-    for name, digits in (("own_cpu_s", 2), ("max_rss_mb", 0), ("log_mb", 0), ("wal_file_mb", 0)):
+    for name, digits in (("own_cpu_s", 2), ("server_cpu_s", 2), ("max_rss_mb", 0), ("log_mb", 0), ("wal_file_mb", 0)):
         cells.append(_number(median(group, name), digits))
     cells.append(f"{max(record['other_processors'] for record in group):.2f}")
     return cells
