@@ -61,7 +61,10 @@ class Work:
         self._busy_s, self._server_s, self._ours_s = _busy_s(), place.cpu_s(), _own_s()
 
     def figures(self) -> dict[str, float | None]:
-        """``server_cpu_s``: None where there is no server. ``other_processors``: kept busy on average; the kernel's own work on our behalf is in it."""
+        """``server_cpu_s``: None where there is no server. ``other_processors``: kept busy by others on average.
+
+        What the kernel does on our behalf, such as writing pages out, counts as others'.
+        """
         busy_s = _busy_s() - self._busy_s
         elapsed_s = time.monotonic() - self._started
         time.sleep(REAPED_WITHIN_S)

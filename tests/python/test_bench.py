@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,19 @@ def test_a_run_is_checked(tmp_path: Path, by: str) -> None:
         assert not place.build(SMALL), "kept"
         record = measure.one(place, SMALL, Rule(by), PlainDelete())
         assert 0 < record["elapsed_s"] <= record["wall_s"]
-        assert record["wal_file_mb"] > 0
         with pytest.raises(BenchFailed, match="lazy left Survivors"):
             measure.one(place, SMALL, Rule(by), Lazy())
+
+
+def test_the_largest_size_of_a_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    peak = measure.Peak(path)
+    with peak.watching():
+        path.write_bytes(bytes(1_000))
+        while peak.bytes == 0:
+            time.sleep(measure.POLL_S)
+        path.unlink()
+    assert peak.bytes == 1_000
 
 
 def test_sqlite_table(tmp_path: Path, servers_dir: Path) -> None:
