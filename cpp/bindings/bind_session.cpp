@@ -209,6 +209,24 @@ void bind_session(py::module_& module) {
           },
           "index"_a)
       .def(
+          "space",
+          [](S& s, const Policy& policy) {
+            sdk::Space v;
+            s.with_purge(policy, 0, "", [&](const pk_purge& purge) { v = s.get().space(purge); });
+            return py::dict("bytes"_a = v.bytes, "reusable_bytes"_a = v.reusable_bytes, "dead_bytes"_a = v.dead_bytes, "needed_bytes"_a = v.needed_bytes,
+                            "free_bytes"_a = v.free_bytes, "advice"_a = v.advice);
+          },
+          "policy"_a)
+      .def(
+          "reclaim",
+          [](S& s, const Policy& policy, const std::string& care) {
+            if (care != "statistics" && care != "space") bad_policy("unknown care " + care);
+            bool done = false;
+            s.with_purge(policy, 0, "", [&](const pk_purge& purge) { done = s.get().reclaim(purge, care == "space" ? PK_CARE_SPACE : PK_CARE_STATISTICS); });
+            return done;
+          },
+          "policy"_a, "care"_a)
+      .def(
           "checkpoint",
           [](S& s, const py::dict& slot) {
             const sdk::Slot value = to_slot(slot);

@@ -6,6 +6,7 @@
 #include <system_error>
 #include <thread>
 
+#include "care.hpp"
 #include "closing_report.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
@@ -64,6 +65,7 @@ PolicyReport PolicyRun::run() {
   try {
     work_.check_stop();
     take_table();
+    look_before(work_);
     walk();
   } catch (const Stop& stop) {
     report.status = "stopped";
@@ -89,6 +91,7 @@ PolicyReport PolicyRun::run() {
   } catch (const sdk::Error&) {
     // Closing the connection rolls back as well.
   }
+  look_after(work_);
   if (report.stop_reason != "another_run" && work_.keeper.epoch() > 0) record_outcome();
   if (report.status == "failed") report.error_message += "; " + what_is_safe();
   context_.flight.note("end", report.policy, {{"status", report.status}, {"stop_reason", report.stop_reason}, {"error_code", report.error_code},

@@ -22,11 +22,15 @@ std::int64_t PolicyWork::rows_allowed() const {
   return *context.options.max_rows - context.rows_deleted_before - report.rows_deleted_all();
 }
 
-void PolicyWork::check_stop() {
-  if (context.control.stopping()) throw Stop{context.control.reason()};
+std::string PolicyWork::asked_to_stop() const {
+  if (context.control.stopping()) return context.control.reason();
   const RunOptions& o = context.options;
-  if (o.deadline_s && context.elapsed_s() >= *o.deadline_s) throw Stop{"deadline"};
-  if (!o.stop_file.empty() && std::filesystem::exists(o.stop_file)) throw Stop{"stop_file"};
+  if (o.deadline_s && context.elapsed_s() >= *o.deadline_s) return "deadline";
+  return !o.stop_file.empty() && std::filesystem::exists(o.stop_file) ? "stop_file" : "";
+}
+
+void PolicyWork::check_stop() {
+  if (const std::string reason = asked_to_stop(); !reason.empty()) throw Stop{reason};
   const std::scoped_lock lock(mutex);
   if (rows_allowed() <= 0) throw Stop{"max_rows"};
 }

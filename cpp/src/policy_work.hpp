@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@ struct RunContext {
   std::chrono::steady_clock::time_point start;
   FlightRecorder& flight;
   std::int64_t rows_deleted_before = 0;  ///< by the policies already done, all tables
+  std::set<std::pair<std::string, std::string>> to_look_after{};  ///< schema and name of tables that rows went from, see care.hpp
 
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
 };
@@ -88,6 +90,8 @@ struct PolicyWork {
 
   bool several() const { return workers > 1; }
   std::int64_t rows_allowed() const;
+  /// Why the run is to end, whatever it has done so far; or empty.
+  std::string asked_to_stop() const;
   /// \throws Stop when somebody wants the run to end.
   void check_stop();
   /// The chunk is committed.

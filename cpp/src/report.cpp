@@ -20,6 +20,24 @@ int worst(const std::vector<int>& codes) {
   return 0;
 }
 
+Json known_bytes(std::int64_t bytes) { return bytes < 0 ? Json(nullptr) : Json(bytes); }
+
+Json to_json_value(const SpaceFigures& f) {
+  return {{"bytes", known_bytes(f.bytes)}, {"reusable_bytes", known_bytes(f.reusable_bytes)}, {"dead_bytes", known_bytes(f.dead_bytes)}};
+}
+
+Json to_json_value(const SpaceReport& s) {
+  return {{"before", to_json_value(s.before)},
+          {"after", to_json_value(s.after)},
+          {"returned_bytes", known_bytes(s.returned_bytes())},
+          {"advice", s.advice.empty() ? Json(nullptr) : Json(s.advice)}};
+}
+
+Json to_json_value(const CareReport& c) {
+  if (c.asked.empty()) return nullptr;
+  return {{"asked", c.asked}, {"status", c.status}, {"steps", c.steps}, {"elapsed_s", rounded(c.elapsed_s)}, {"warning", c.warning.empty() ? Json(nullptr) : Json(c.warning)}};
+}
+
 Json to_json_value(const PolicyReport& p) {
   Json blocked = Json::array();
   for (const Blocked& b : p.blocked) {
@@ -46,7 +64,9 @@ Json to_json_value(const PolicyReport& p) {
               {"forecast_s", p.forecast_s ? Json(rounded(*p.forecast_s)) : Json(nullptr)},
               {"chunk_ms", {{"p50", rounded(p.chunk_ms.percentile(0.5))}, {"p99", rounded(p.chunk_ms.percentile(0.99))}, {"max", rounded(p.chunk_ms.max())}}},
               {"blocked", blocked},
-              {"tables", tables}};
+              {"tables", tables},
+              {"space", to_json_value(p.space)},
+              {"care", to_json_value(p.care)}};
   if (!p.error_code.empty()) out["error"] = {{"code", p.error_code}, {"message", p.error_message}};
   return out;
 }
@@ -69,6 +89,11 @@ double ChunkTimes::percentile(double share) const {
     if (seen >= wanted && seen > 0) return std::min(max_ms_, first_ms * std::exp((static_cast<double>(i) + 0.5) * log_step));
   }
   return max_ms_;
+}
+
+std::int64_t SpaceReport::returned_bytes() const {
+  if (before.bytes < 0 || after.bytes < 0) return -1;
+  return std::max<std::int64_t>(0, before.bytes - after.bytes);
 }
 
 std::int64_t PolicyReport::rows_deleted_all() const {

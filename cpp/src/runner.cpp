@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "archive.hpp"
+#include "care.hpp"
 #include "json.hpp"
 #include "policy_run.hpp"
 #include "purgekit/duration.hpp"
@@ -109,6 +110,7 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
       }
       check_policy(session, p, options);
       if (check_archives(session, p.archives, archive_spec(p), true)) to_make.push_back(&p);
+      if (options.reclaim == Reclaim::space) check_room(session, p);
     } catch (EngineError& e) {
       e.policy(p.policy.name).table(p.policy.table);
       throw;

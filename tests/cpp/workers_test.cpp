@@ -123,7 +123,7 @@ TEST_F(Workers, AStoppedWalkGoesOnWithThePartsThatAreLeft) {
     const Report report = run();
     EXPECT_EQ(report.status(), "completed") << report.policies[0].error_message;
     EXPECT_EQ(expired(), 0);
-    if (workers == 1) EXPECT_EQ(report.policies[0].continues, "run1");
+    if (workers == 1) { EXPECT_EQ(report.policies[0].continues, "run1"); }
     fill(3'000);
   }
 }

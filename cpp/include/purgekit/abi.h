@@ -491,9 +491,11 @@ typedef struct pk_signals {
 
 /** What a table takes up. All figures in bytes, -1 unknown. */
 typedef struct pk_space {
-  int64_t bytes;          /**< in files: table, its out-of-line values and its indexes */
+  int64_t bytes;          /**< in files: table, its out-of-line values and its indexes; the whole file where all tables share one */
   int64_t reusable_bytes; /**< of these, free for new rows of this table (or of this database, where files are shared) */
   int64_t dead_bytes;     /**< of these, taken by deleted rows that nothing has cleaned away yet */
+  int64_t needed_bytes;   /**< room on the volume that PK_CARE_SPACE takes meanwhile, were no row gone; 0: none */
+  int64_t free_bytes;     /**< room left on that volume */
   pk_text advice;         /**< what would give the rest back and at what cost, or empty */
 } pk_space;
 

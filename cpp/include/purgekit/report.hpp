@@ -42,6 +42,32 @@ struct TableCount {
   std::int64_t rows_archived = 0;
 };
 
+/// In bytes, -1 unknown.
+struct SpaceFigures {
+  std::int64_t bytes = -1;
+  std::int64_t reusable_bytes = -1;
+  std::int64_t dead_bytes = -1;
+};
+
+/// What a policy's own table takes up.
+struct SpaceReport {
+  SpaceFigures before;
+  SpaceFigures after;
+  std::string advice;  ///< what would give the rest back and at what cost, or empty
+
+  /// -1 unknown.
+  std::int64_t returned_bytes() const;
+};
+
+/// What was done for the tables that a policy deleted from. Whether the purge succeeded does not depend on it.
+struct CareReport {
+  std::string asked;   ///< "statistics" or "space"; empty: nothing
+  std::string status;  ///< "done", "unfinished", "failed", "not_begun", "not_needed", or "later": a later policy of the run sees to it
+  std::int64_t steps = 0;
+  double elapsed_s = 0;
+  std::string warning;  ///< why it is not done, or empty
+};
+
 struct PolicyReport {
   std::string policy;
   std::string table;
@@ -62,6 +88,8 @@ struct PolicyReport {
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
   std::vector<TableCount> tables;  ///< own table first, then dependents
+  SpaceReport space;
+  CareReport care;
 
   std::int64_t rows_deleted() const { return tables.empty() ? 0 : tables[0].rows_deleted; }
   std::int64_t rows_deleted_all() const;

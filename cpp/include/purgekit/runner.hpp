@@ -16,6 +16,9 @@
 
 namespace purgekit {
 
+/// What is done for a table after its purge.
+enum class Reclaim { none, statistics, space };
+
 struct RunOptions {
   std::string run_id;
   std::string ledger = "purgekit_ledger";  ///< "[SCHEMA.]NAME", or "none"
@@ -31,6 +34,7 @@ struct RunOptions {
   bool accept_clock = false;
   std::vector<std::string> policy_hashes;  ///< one for each policy of the plan
   std::size_t workers = 1;                 ///< sessions that purge a table at a time, where its walk can be cut
+  Reclaim reclaim = Reclaim::none;
 };
 
 /// Told after each chunk and while waiting, on the thread that runs.

@@ -282,6 +282,21 @@ void Connection::rollback() {
   transaction_.reset();
 }
 
+sdk::Space Connection::space(const sdk::Purge&) {
+  const auto held = verb("space");
+  if (db_.spaces.empty()) throw Error(PK_NOT_SUPPORTED, "no space");
+  const auto call = static_cast<std::size_t>(db_.calls["space"]);
+  return db_.spaces[std::min(call, db_.spaces.size()) - 1];
+}
+
+bool Connection::reclaim(const sdk::Purge& purge, pk_care care) {
+  const auto held = verb("reclaim");
+  if (db_.care_steps == 0) throw Error(PK_NOT_SUPPORTED, "no care");
+  db_.care.emplace_back(purge.table, care);
+  const auto steps = std::count(db_.care.begin(), db_.care.end(), db_.care.back());
+  return steps % db_.care_steps == 0;
+}
+
 double Connection::replica_lag() {
   const auto held = verb("replica_lag");
   if (db_.replica_lags_s.empty()) return unsupported<double>("replica_lag");

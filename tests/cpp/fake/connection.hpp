@@ -46,6 +46,8 @@ class Connection final : public sdk::Connection {
   void commit() override;
   void rollback() override;
   double replica_lag() override;
+  sdk::Space space(const sdk::Purge&) override;
+  bool reclaim(const sdk::Purge& purge, pk_care care) override;
 
   // for scripts
   Database& db() { return db_; }

@@ -54,6 +54,8 @@ struct Database {
   std::vector<sdk::Walk> walks;
   std::int64_t estimate = -1;          ///< -1: not offered
   std::vector<double> replica_lags_s;  ///< answers in turn, the last one for ever; empty: not offered
+  std::vector<sdk::Space> spaces;      ///< likewise
+  int care_steps = 0;                  ///< until a table is looked after; 0: not offered
   bool run_locked = false;
   bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout
@@ -67,6 +69,7 @@ struct Database {
   std::map<std::pair<std::string, int>, Action> script;  ///< verb and how often it was called, from 1
   std::map<std::string, Action> always;
   std::map<std::string, int> calls;
+  std::vector<std::pair<std::string, pk_care>> care;  ///< every step: table and what was asked for
   std::vector<std::int64_t> prepared_cutoffs_ns;  ///< of the predicates that were prepared; 0: one without a time
 
   Database();

@@ -137,7 +137,7 @@ inline ArchiveInfo from_c(const pk_archive_info& a) {
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 
 inline Signal from_c(const pk_signal& s) { return {to_string(s.name), s.value, s.limit}; }
-inline Space from_c(const pk_space& s) { return {s.bytes, s.reusable_bytes, s.dead_bytes, to_string(s.advice)}; }
+inline Space from_c(const pk_space& s) { return {s.bytes, s.reusable_bytes, s.dead_bytes, s.needed_bytes, s.free_bytes, to_string(s.advice)}; }
 inline Range from_c(const pk_range& r) { return {to_string(r.cursor), r.max_rows, r.lock_wait_ms, r.chunk, to_string(r.until)}; }
 
 /// Owns what a connection last handed out; the C structs point into it until the next put.
@@ -209,7 +209,7 @@ class Outbox {
 
   pk_space put(Space s) {
     clear();
-    return {s.bytes, s.reusable_bytes, s.dead_bytes, keep(std::move(s.advice))};
+    return {s.bytes, s.reusable_bytes, s.dead_bytes, s.needed_bytes, s.free_bytes, keep(std::move(s.advice))};
   }
 
   pk_deleted put(Deleted d) {

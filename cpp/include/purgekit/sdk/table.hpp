@@ -186,6 +186,8 @@ struct Space {
   std::int64_t bytes = -1;
   std::int64_t reusable_bytes = -1;
   std::int64_t dead_bytes = -1;
+  std::int64_t needed_bytes = 0;  ///< room that giving space back takes meanwhile
+  std::int64_t free_bytes = -1;   ///< room left where the table lies
   std::string advice;
 };
 
