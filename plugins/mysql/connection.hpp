@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dialect.hpp"
@@ -31,6 +32,9 @@ class MysqlConnection final : public sdk::SqlConnection {
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
+  // care.cpp
+  sdk::Space space(const sdk::Purge& purge) override;
+  bool reclaim(const sdk::Purge& purge, pk_care care) override;
 
  private:
   // SqlSession
@@ -48,6 +52,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   ArchiveShape archive_shape(const sdk::Table& source) override;
   bool may_create(const std::string& schema, const std::string& table);
   std::string account();
+  void rebuild(const sdk::Purge& purge);
+  void analyze(const sdk::Purge& purge);
 
   bool keeps_many_locks() const;
   void set_idle_limit(bool purging);
@@ -60,6 +66,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::int64_t lock_wait_s_ = -1;
   std::set<std::string> run_locks_;
   bool idle_limited_ = false;  // the server ends this session soon when it falls silent
+  std::optional<std::pair<std::string, std::string>> rebuilt_;  // schema and name of a table that only lacks its statistics now
   std::optional<Walk> walk_;
   std::optional<KeyDelete> by_keys_;
 };

@@ -91,6 +91,8 @@ void settle_session(Line& line, const sdk::ConnectParams& params) {
       "foreign_key_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, sql_big_selects = 1");
   limit_idle(line, false);
   set_lock_wait_seconds(line, lock_wait_seconds(params.lock_wait_ms, line.is_mariadb()));
+  // MySQL 8 tells sizes of tables as they were up to a day ago.
+  if (!line.is_mariadb() && line.version() >= 80000) set_if_known(line, "information_schema_stats_expiry = 0");
   if (line.is_mariadb()) set_if_known(line, "idle_transaction_timeout = " + std::to_string(idle_transaction_s));
   if (params.statement_timeout_ms == 0) return;
   if (line.is_mariadb()) {

@@ -35,6 +35,9 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::int64_t delete_children(std::size_t index) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
+  // care.cpp
+  sdk::Space space(const sdk::Purge& purge) override;
+  bool reclaim(const sdk::Purge& purge, pk_care care) override;
 
  private:
   // SqlSession
@@ -70,6 +73,18 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void limit_silence(bool purging);
   sdk::Deleted next_range(const sdk::Range& range);
 
+  /// What is left to do for a table after its purge.
+  struct Care {
+    std::string schema;
+    std::string table;
+    pk_care kind = PK_CARE_STATISTICS;
+    std::vector<std::string> statements;  // the next one last
+  };
+  std::vector<std::string> care_statements(const sdk::Purge& purge, pk_care kind);
+  void require_care_rights(const std::vector<Leaf>& leaves, std::int64_t oid);
+  void flush_counts();
+  std::string space_advice(const sdk::Space& space);
+
   /// Who this object was on the server, to tell its own lock from another's after a reconnect.
   struct Session {
     std::int64_t pid = 0;
@@ -86,6 +101,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   bool unwrapped_ = false;       // the predicate is written as it is, see removal()
   bool children_first_ = false;  // dependents that refer to the row go before it
   std::vector<std::int64_t> children_deleted_;
+  Care care_;
   std::unique_ptr<Walk> walk_;  // none: ranges of the key, as the SDK does it
 };
 

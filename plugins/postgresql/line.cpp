@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -130,6 +131,43 @@ pqxx::result Line::run(const std::string& text, const std::vector<sdk::Value>& v
     failed_ = true;
     raise(now_ms() - started_ms, false);
   }
+}
+
+void Line::run_alone(const std::string& text, const std::vector<std::string>& settings) {
+  require_open();
+  if (in_transaction_) throw Error(PK_INTERNAL, "a transaction is open where none may be");
+  const Call call(*this);
+  take_cancel();
+  std::string set;
+  std::string reset;
+  for (const std::string& setting : settings) {
+    set += "SET " + setting + ";";
+    reset += "RESET " + setting.substr(0, setting.find(' ')) + ";";
+  }
+  const std::int64_t started_ms = now_ms();
+  try {
+    if (!set.empty()) send(set, nullptr);
+    send(text, nullptr);
+    if (!reset.empty()) send(reset, nullptr);
+  } catch (...) {
+    const std::exception_ptr failure = std::current_exception();
+    try {
+      if (!reset.empty() && connection_->is_open()) send(reset, nullptr);
+    } catch (const std::exception&) {
+      // A session that can't take this is gone, and its settings with it.
+    }
+    try {
+      std::rethrow_exception(failure);
+    } catch (...) {
+      raise(now_ms() - started_ms, false);
+    }
+  }
+}
+
+std::vector<std::string> Line::care_settings() const {
+  return {"lock_timeout = " + lock_budget(lock_wait_ms_),
+          "statement_timeout = " + std::to_string(std::min<std::uint32_t>(statement_timeout_ms_, std::numeric_limits<std::int32_t>::max())),
+          "vacuum_cost_delay = 2"};
 }
 
 void Line::raise(std::int64_t elapsed_ms, bool committing) {

@@ -46,6 +46,12 @@ class Line {
   /// Run in the open transaction, or in one of its own. \throws Error
   pqxx::result run(const std::string& text, const std::vector<sdk::Value>& params);
 
+  /// A statement that the server takes outside of any transaction only. \param settings "name = value" for it alone, put back
+  /// afterwards; none behind a pooler, whose other clients would inherit them. \throws Error
+  void run_alone(const std::string& text, const std::vector<std::string>& settings);
+  /// This session's bounds, and the pace that autovacuum has by default.
+  std::vector<std::string> care_settings() const;
+
   void begin();
   /// \throws Error PK_IN_DOUBT when the connection went away after COMMIT was sent.
   void commit();

@@ -107,7 +107,8 @@ void SqliteConnection::connect(const ConnectParams& params) {
   }
   lock_wait_ms_ = params.lock_wait_ms;
   db_.set_lock_wait(lock_wait_ms_);
-  db_.set_statement_timeout(params.statement_timeout_ms);
+  statement_timeout_ms_ = params.statement_timeout_ms;
+  db_.set_statement_timeout(statement_timeout_ms_);
 }
 
 sdk::Server SqliteConnection::inspect() {

@@ -36,6 +36,10 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge& purge) override;
   void archive_create(const sdk::Purge& purge) override;
 
+  // care.cpp
+  sdk::Space space(const sdk::Purge& purge) override;
+  bool reclaim(const sdk::Purge& purge, pk_care care) override;
+
   // sampling.cpp
   std::int64_t count(const sdk::Purge& purge) override;
   std::int64_t estimate(const sdk::Purge& purge) override;
@@ -85,6 +89,11 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::string table_sql(const sdk::Purge& purge) const { return sdk::qualified(dialect_, purge.schema, purge.table); }
   std::optional<Rowids> rowid_limits(const std::string& table, const std::string& rowid);
 
+  // care.cpp
+  void refresh_statistics(const sdk::Purge& purge);
+  bool give_pages_back();
+  void truncate_log();
+
   // propose.cpp
   std::optional<sdk::Walk> index_proposal(const sdk::Purge& purge, const sdk::Index& index, const Bound& bound, std::int64_t rows_total);
 
@@ -102,6 +111,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   Database db_;
   RunLocks run_locks_;
   std::uint32_t lock_wait_ms_ = 1'000;
+  std::uint32_t statement_timeout_ms_ = 0;
   std::map<std::string, Described> described_;  // by exact name
 
   // The purge that was prepared.
