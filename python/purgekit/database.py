@@ -13,7 +13,7 @@ from typing import Any
 
 from purgekit import _core
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed
-from purgekit.limits import Limits
+from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
 from purgekit.plugins import find_backends
@@ -144,6 +144,7 @@ class Database:
         control: _core.RunControl | None = None,
         accept_clock: bool = False,
         archive: str | None = None,
+        reclaim: str = "none",
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
@@ -157,6 +158,10 @@ class Database:
             control: to stop or cancel it from elsewhere.
             accept_clock: as for ``plan``.
             archive: as for ``plan``, when policies are given instead of one.
+            reclaim: what is done afterwards for the tables that rows went from: ``none``, ``statistics`` (ANALYZE), or
+                ``space``: besides, VACUUM on PostgreSQL, an online rebuild on MySQL and MariaDB (refused beforehand
+                when there is clearly no room for it), incremental_vacuum on SQLite where the file allows it. What could
+                not be done is in the report (``care``) and in the log; the purge succeeds without it.
 
         Returns:
             The report of a completed or stopped run.
@@ -166,6 +171,7 @@ class Database:
             PurgeFailed: it failed part-way; ``report`` of the error tells what was done.
         """
         limits = limits or Limits()
+        check_reclaim(reclaim)
         control = control or _core.RunControl()
         if not isinstance(plan, Plan):
             plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive)
@@ -191,6 +197,7 @@ class Database:
             "accept_clock": accept_clock or plan.accept_clock,
             "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
             "workers": limits.workers,
+            "reclaim": reclaim,
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 

@@ -10,6 +10,7 @@ from purgekit.errors import PurgeRefused
 from purgekit.text import did_you_mean, printable
 
 PACES = ("gentle", "fast")
+RECLAIMS = ("none", "statistics", "space")
 LONGEST_RUN_S = 10 * 366 * 86_400
 MOST_WORKERS = 64
 CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
@@ -79,6 +80,15 @@ class Limits:
             (opens, closes), zone = _window(self.window)
             ends.append((_next(closes, now, zone) if _is_open(opens, closes, now, zone) else now, "window"))
         return min(ends, default=None)
+
+
+def check_reclaim(reclaim: str) -> None:
+    """Refuse an unknown word for what is done after a purge."""
+    if reclaim not in RECLAIMS:
+        raise _refusal(
+            f"reclaim must be none, statistics or space, not '{printable(reclaim)}'"
+            f"{did_you_mean(str(reclaim), RECLAIMS)}"
+        )
 
 
 def _refusal(message: str) -> PurgeRefused:

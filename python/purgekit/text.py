@@ -42,3 +42,15 @@ def plural(count: int, noun: str) -> str:
     """``"1 row"``, ``"1,234 rows"``; policy gives policies."""
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else many}"
+
+
+def size(size_bytes: int | None) -> str:
+    """``1.2 GB`` (powers of ten)."""
+    if size_bytes is None or size_bytes < 0:
+        return "unknown"
+    value = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from purgekit.care import care_line, space_line
 from purgekit.text import printable
 
 
@@ -46,8 +47,14 @@ def report_html(report: Mapping[str, Any]) -> str:
         for policy in report["policies"]
         for entry in policy["blocked"]
     ]
+    space = [
+        f"{policy['table']}: {line}"
+        for policy in report["policies"]
+        for line in (space_line(policy), care_line(policy))
+        if line
+    ]
     heads = ("policy", "table", "deleted", "left", "rows/s", "chunk ms p50 / p99 / max")
-    return f"<p>{_text(line)}</p>" + _table(heads, rows) + _list(blocked)
+    return f"<p>{_text(line)}</p>" + _table(heads, rows) + _list(blocked + space)
 
 
 def _count(rows: int | None, exact: bool) -> str:

@@ -28,6 +28,7 @@ class TestDbapiSqlite3(ConformanceSuite):
             unsupported={
                 "locked_rows": ONE_WRITER,
                 "cancel": "interrupting SQLite does not end its wait for a lock",
+                "care": "DbapiBackend knows no database's own way",
                 "run_lock": "DbapiBackend leaves it to the ledger's fence",
             },
         )

@@ -84,18 +84,6 @@ def count(rows: int | None, exact: bool = True) -> str:
     return f"{rows:,}" if exact else f"about {rows:,}"
 
 
-def size(size_bytes: int | None) -> str:
-    """``1.2 GB`` (powers of ten)."""
-    if size_bytes is None or size_bytes < 0:
-        return "unknown"
-    value = float(size_bytes)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def duration(seconds: float) -> str:
     """``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
     if seconds < 60:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from purgekit.care import care_line, space_line
 from purgekit.cli.output import console, count, duration, table
 from purgekit.report import Report
 from purgekit.text import printable
@@ -47,6 +48,10 @@ def show_report(report: Report) -> None:
     for entry in report.policies:
         for blocked in entry["blocked"]:
             out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
+        if space := space_line(entry):
+            out.print(Text(printable(f"space: {entry['table']}: {space}"), style="dim"))
+        if care := care_line(entry):
+            out.print(Text(printable(f"care: {care}"), style="yellow" if entry["care"]["warning"] else "dim"))
     why = f" by {report.stop_reason}" if report.status == "stopped" else ""
     out.print()
     out.print(

@@ -12,7 +12,7 @@ from purgekit._core import RunControl
 from purgekit.cli import options
 from purgekit.cli.output import console, print_json, say
 from purgekit.errors import PurgeFailed, PurgeRefused
-from purgekit.limits import Limits
+from purgekit.limits import Limits, check_reclaim
 from purgekit.report import Plan, Report
 
 # What the plan warns of and the run then refuses: said once.
@@ -76,6 +76,14 @@ def run(
     ] = None,
     max_fraction: options.MaxFraction = None,
     archive: options.Archive = None,
+    reclaim: Annotated[
+        str,
+        typer.Option(
+            metavar="none|statistics|space",
+            help="Afterwards: ANALYZE; with space also VACUUM, an online rebuild (MySQL, MariaDB: takes room for a "
+            "second copy) or incremental_vacuum.",
+        ),
+    ] = "none",
     ledger: options.Ledger = "purgekit_ledger",
     now: options.Now = None,
     exact: options.Exact = False,
@@ -99,6 +107,7 @@ def run(
     from purgekit.signals import stop_on_signals
 
     log_to_terminal()
+    check_reclaim(reclaim)
     limits = Limits(
         chunk_ms=chunk_ms,
         max_rows=max_rows,
@@ -141,6 +150,7 @@ def run(
                     ledger=ledger,
                     control=control,
                     accept_clock=accept_clock,
+                    reclaim=reclaim,
                 )
             except PurgeFailed as failure:
                 if failure.report is None:

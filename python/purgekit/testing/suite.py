@@ -9,6 +9,7 @@ import pytest
 
 from purgekit.testing.archives import Archives
 from purgekit.testing.bench import Bench
+from purgekit.testing.care import Care
 from purgekit.testing.children import Children
 from purgekit.testing.describing import Describing
 from purgekit.testing.errors import Errors
@@ -19,7 +20,7 @@ from purgekit.testing.quirks import Quirks
 from purgekit.testing.walks import Walks
 
 
-class ConformanceSuite(Describing, Predicates, Walks, Children, Archives, Ledgers, Locks, Errors):
+class ConformanceSuite(Describing, Predicates, Walks, Children, Archives, Ledgers, Locks, Care, Errors):
     """Subclass it as ``TestMine`` and set ``quirks``, or override the fixture of that name."""
 
     quirks: ClassVar[Quirks]
