@@ -107,6 +107,7 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
                 "table " + table.name + ": binlog_format=STATEMENT forbids InnoDB to write under READ COMMITTED; nothing was changed: set binlog_format to ROW or MIXED");
   }
   prepare_common(purge);
+  rebuilt_.reset();
   const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
   by_keys_.emplace(dialect_, table);

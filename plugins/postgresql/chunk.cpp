@@ -33,6 +33,7 @@ std::string addresses_of(const Rows& locked) {
 
 std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
   walk_.reset();
+  care_ = {};
   children_first_ = std::any_of(purge.dependents.begin(), purge.dependents.end(), [](const auto& d) { return !d.unless_referenced; });
   if (purge.walk == "key") {
     if (children_first_) throw Error(PK_NOT_SUPPORTED, "key ranges are not offered for a table with dependents");

@@ -13,11 +13,11 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from purgekit.cli.output import console, duration, table
+from purgekit.cli.output import console, duration, size, table
 from purgekit.errors import PurgeRefused
 from purgekit.limits import Limits
 from purgekit.report import Report
-from purgekit.text import printable, size
+from purgekit.text import printable
 
 MIN_ROWS, MAX_ROWS = 1_000, 50_000_000
 POLICY = "wso2-is/sessions"

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from purgekit.redaction import without_passwords
 from purgekit.text import printable
+from purgekit.text import size as size
 
 WIDTH_WITHOUT_TERMINAL = 120
 
