@@ -198,6 +198,14 @@ void bind_session(py::module_& module) {
             return cuts;
           },
           "parts"_a)
+      .def("pressure",
+           [](S& s) {
+             std::vector<sdk::Signal> signals;
+             s.released([&] { signals = s.get().pressure(); });
+             py::list out;
+             for (const sdk::Signal& signal : signals) out.append(py::dict("name"_a = signal.name, "value"_a = signal.value, "limit"_a = signal.limit));
+             return out;
+           })
       .def(
           "fence", [](S& s, const std::string& key, std::int64_t epoch, std::int64_t seq) { s.released([&] { s.get().fence(key, epoch, seq); }); }, "key"_a, "epoch"_a, "seq"_a)
       .def(

@@ -18,6 +18,7 @@ void MysqlConnection::connect(const sdk::ConnectParams& params) {
   run_locks_.clear();
   idle_limited_ = false;
   walk_.reset();
+  gauge_.reset();
   line_.open(params);
   database_ = params.database;
   lock_wait_s_ = -1;

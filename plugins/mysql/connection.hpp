@@ -11,6 +11,7 @@
 
 #include "dialect.hpp"
 #include "line.hpp"
+#include "pressure.hpp"
 #include "purgekit/sdk/sql_connection.hpp"
 #include "walk.hpp"
 
@@ -35,6 +36,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
+  std::vector<sdk::Signal> pressure() override { return gauge_.read(line_); }
 
  private:
   // SqlSession
@@ -62,6 +64,7 @@ class MysqlConnection final : public sdk::SqlConnection {
 
   Line line_;
   MysqlDialect dialect_;
+  PressureGauge gauge_;
   std::string database_;
   std::int64_t lock_wait_s_ = -1;
   std::set<std::string> run_locks_;

@@ -50,10 +50,12 @@ class Line::Busy {
     const std::lock_guard<std::mutex> lock(line_.cancel_mutex_);
     line_.take_cancel();
     line_.running_ = true;
+    ++under_way_;
   }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
   ~Busy() {
+    --under_way_;
     bool killed = false;
     {
       // Waits for a KILL that is on its way, so that it can't hit the next statement.

@@ -46,6 +46,9 @@ class Line {
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params);
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params);
 
+  /// Statements that this process has under way on all its lines.
+  static int under_way() noexcept { return under_way_; }
+
   bool is_mariadb() const { return is_mariadb_; }
   /// 101119 for 10.11.19.
   int version() const { return version_; }
@@ -62,6 +65,8 @@ class Line {
   void learn_version();
   void check_tls();
   void kill(const char* what) noexcept;
+
+  inline static std::atomic<int> under_way_{0};
 
   ClientOptions options_;
   std::unique_ptr<sql::Connection> connection_;

@@ -17,6 +17,7 @@ void PgConnection::connect(const sdk::ConnectParams& params) {
   const Line::Call call(line_);
   forget_tables();
   walk_.reset();
+  gauge_.reset();
   if (session_.pid != 0) former_session_ = session_;
   line_.open(params);
   sslmode_ = effective_sslmode(params);
@@ -104,6 +105,13 @@ double PgConnection::replica_lag() {
     throw Error(PK_PRIVILEGE, "the lag of the replicas is hidden from " + user_ + "; GRANT pg_monitor TO " + user_ + ", or leave out the limit on it");
   }
   return rows[0].at(2).f64;
+}
+
+// Of the table that is being purged, or of none yet.
+std::vector<sdk::Signal> PgConnection::pressure() {
+  const std::int64_t oid = purge_.table.empty() ? 0 : table_oid(purge_);
+  if (!gauge_ || gauge_->table_oid() != oid) gauge_.emplace(static_cast<SqlSession&>(*this), line_.server_version(), oid);
+  return gauge_->read();
 }
 
 }  // namespace purgekit::postgresql

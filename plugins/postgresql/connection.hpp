@@ -10,6 +10,7 @@
 
 #include "dialect.hpp"
 #include "line.hpp"
+#include "pressure.hpp"
 #include "purgekit/sdk.hpp"
 #include "walk.hpp"
 
@@ -38,6 +39,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
+  std::vector<sdk::Signal> pressure() override;
 
  private:
   // SqlSession
@@ -102,6 +104,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   bool children_first_ = false;  // dependents that refer to the row go before it
   std::vector<std::int64_t> children_deleted_;
   Care care_;
+  std::optional<PressureGauge> gauge_;
   std::unique_ptr<Walk> walk_;  // none: ranges of the key, as the SDK does it
 };
 

@@ -32,6 +32,9 @@ class SqliteConnection final : public sdk::SqlConnection {
   void run_write(const sdk::RunRecord& run) override;
   double replica_lag() override { return -1; }
 
+  // pressure.cpp
+  std::vector<sdk::Signal> pressure() override;
+
   // archive.cpp
   std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge& purge) override;
   void archive_create(const sdk::Purge& purge) override;

@@ -352,6 +352,7 @@ int Database::on_busy(void* self, int attempt) {
   if (db.cancelled_) return 0;
   const auto left = db.busy_since_ + db.lock_wait_ - now;
   if (left <= Clock::duration::zero()) return 0;
+  ++db.naps_;
   const std::chrono::milliseconds nap(attempt < 3 ? 1 : attempt < 10 ? 5 : 25);
   std::this_thread::sleep_for(std::min<Clock::duration>(nap, left));
   return 1;

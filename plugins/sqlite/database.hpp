@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpointer.hpp"
@@ -68,6 +69,8 @@ class Database {
   void rollback() noexcept;
 
   void set_lock_wait(std::uint32_t wait_ms) { lock_wait_ = std::chrono::milliseconds(wait_ms); }
+  /// How often the database was found held by another since the last call.
+  std::int64_t take_naps() { return std::exchange(naps_, 0); }
   void set_statement_timeout(std::uint32_t timeout_ms) { statement_timeout_ = std::chrono::milliseconds(timeout_ms); }
 
   bool read_only() const { return db_ != nullptr && sqlite3_db_readonly(db_, "main") == 1; }
@@ -111,6 +114,7 @@ class Database {
   std::chrono::milliseconds statement_timeout_{0};
   Clock::time_point statement_end_{};
   Clock::time_point busy_since_{};
+  std::int64_t naps_ = 0;
   bool timed_out_ = false;
   std::int64_t page_bytes_ = 4'096;
   std::int64_t log_pages_ = 0;  // in the log after our last commit
