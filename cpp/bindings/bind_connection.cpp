@@ -38,17 +38,19 @@ class Connection {
     return plan;
   }
 
-  std::string run(const Plan& plan, const RunOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
+  std::string run(const Plan& plan, RunOptions options, const std::shared_ptr<RunControl>& control, const py::object& on_progress, const py::object& pacer) {
     const auto flight = std::make_shared<FlightRecorder>();
     flight_ = flight;
     last_report_.clear();
     Report report;
     std::optional<py::error_already_set> callback_error;
+    std::mutex one_call;  // workers ask the pacer side by side
     with_session(
         [&](Session& s, Caller& caller) {
           ProgressSink sink;
           if (!on_progress.is_none()) {
             sink = [&](const Progress& p) {
+              const std::scoped_lock lock(one_call);
               caller.run([&] {
                 if (callback_error) return;
                 try {
@@ -58,6 +60,16 @@ class Connection {
                   control->stop("on_progress raised");
                 }
               });
+            };
+          }
+          if (!pacer.is_none()) {
+            options.pacer = [&](const PaceFacts& facts) {
+              double wait_s = 0;
+              std::string problem;
+              const std::scoped_lock lock(one_call);
+              caller.run([&] { problem = asked(pacer, facts, wait_s); });
+              if (!problem.empty()) throw std::runtime_error(problem);
+              return wait_s;
             };
           }
           report = run_plan(s, params_, plan, options, *control, sink, *flight);
@@ -117,6 +129,21 @@ class Connection {
         });
   }
 
+  // What the pacer says; what it raised, or nothing.
+  static std::string asked(const py::object& pacer, const PaceFacts& facts, double& wait_s) {
+    using namespace py::literals;
+    py::dict signals;
+    for (const sdk::Signal& s : facts.signals) signals[py::str(s.name)] = s.value;
+    try {
+      const py::object answer = pacer(py::dict("policy"_a = facts.policy, "table"_a = facts.table, "rows"_a = facts.rows, "elapsed_ms"_a = facts.elapsed_ms, "signals"_a = signals));
+      if (!answer.is_none()) wait_s = py::float_(answer).cast<double>();
+      return "";
+    } catch (const std::exception& raised) {
+      const std::string text = raised.what();
+      return text.substr(0, text.find('\n'));
+    }
+  }
+
   static py::dict progress_dict(const Progress& p) {
     using namespace py::literals;
     return py::dict("policy"_a = p.policy, "table"_a = p.table, "pass"_a = p.pass, "rows_deleted"_a = p.rows_deleted, "rows_total_deleted"_a = p.rows_total_deleted,
@@ -156,7 +183,9 @@ void bind_connection(py::module_& module) {
       .def(py::init<>())
       .def("stop", &RunControl::stop, "reason"_a = "stopped", py::call_guard<py::gil_scoped_release>())
       .def("cancel", &RunControl::cancel, py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("stopping", &RunControl::stopping);
+      .def_property_readonly("stopping", &RunControl::stopping)
+      .def_property("paused", &RunControl::paused, &RunControl::set_paused)
+      .def_property("chunk_ms", &RunControl::chunk_ms, &RunControl::set_chunk_ms);
 
   py::class_<Plan>(module, "Plan", py::is_final())
       .def("to_json", &Plan::to_json)
@@ -183,15 +212,15 @@ void bind_connection(py::module_& module) {
           [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,
              const std::string& pace, std::optional<std::int64_t> max_rows, std::optional<double> max_rows_per_s, std::optional<double> deadline_s, std::optional<double> max_replica_lag_s,
              std::uint32_t lock_wait_ms, const std::string& stop_file, std::optional<double> max_fraction, bool accept_clock, const std::vector<std::string>& policy_hashes,
-             std::size_t workers, const std::string& reclaim) {
+             std::size_t workers, const std::string& reclaim, const py::object& pacer) {
             if (pace != "gentle" && pace != "fast") bad_policy("unknown pace " + pace + did_you_mean(pace, {"gentle", "fast"}));
             const RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
-                                     lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim)};
-            return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress);
+                                     lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim), {}};
+            return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress, pacer);
           },
           "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
-          "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none")
+          "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none())
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())

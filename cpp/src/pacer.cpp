@@ -52,7 +52,7 @@ void Pacer::record(std::int64_t visited, std::int64_t deleted, double elapsed_ms
   pause_ = {};
   if (max_rows_per_s_) {
     const double due_s = static_cast<double>(deleted_) / *max_rows_per_s_;
-    if (due_s > since_start_s) pause_ = {due_s - since_start_s, "max_rows_per_s"};
+    if (due_s > since_start_s) pause_ = {due_s - since_start_s, "max_rows_per_s", "max_rows_per_s"};
   }
   if (!gentle_) return;
   const double per_row = elapsed_ms / static_cast<double>(std::max<std::int64_t>(visited, 1));
@@ -62,7 +62,7 @@ void Pacer::record(std::int64_t visited, std::int64_t deleted, double elapsed_ms
   const bool settled = chunks_ > 10 && visited >= 100 && elapsed_ms > 5;
   if (settled && per_row > 4 * best_ms_per_row_) {
     const double wait_s = std::min(elapsed_ms / 1000, 1.0);
-    if (wait_s > pause_.wait_s) pause_ = {wait_s, "chunks take " + std::to_string(std::lround(per_row / best_ms_per_row_)) + " times as long as the best"};
+    if (wait_s > pause_.wait_s) pause_ = {wait_s, "chunks take " + std::to_string(std::lround(per_row / best_ms_per_row_)) + " times as long as the best", "chunk_time"};
   }
 }
 

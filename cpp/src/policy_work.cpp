@@ -13,6 +13,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double tell_wait_every_s = 5;
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
@@ -88,20 +90,38 @@ void PolicyWork::report_progress(double chunk_ms, std::int64_t chunk_rows, const
   context.on_progress(p);
 }
 
-void pause(PolicyWork& work, double wait_s, const std::string& reason, std::int64_t chunk_rows) {
-  log().info("policy {}: pausing {:.2f} s: {}", work.report.policy, wait_s, reason);
-  // What follows the colon is a server's own text.
-  work.context.flight.note("wait", work.report.policy, {{"planned_s", wait_s}, {"reason", reason.substr(0, reason.find(':'))}});
-  work.report_progress(0, chunk_rows, reason);
-  const auto start = Clock::now();
-  while (seconds_since(start) < wait_s) {
-    work.check_stop();
-    if (work.halted) break;
-    const double slice_s = std::min(0.05, wait_s - seconds_since(start));
-    if (slice_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(slice_s));
+void pause(PolicyWork& work, const Pause& due, std::int64_t chunk_rows) {
+  const std::string& name = due.name.empty() ? due.reason : due.name;
+  {
+    const std::scoped_lock lock(work.mutex);
+    if (name != work.told_wait || work.context.elapsed_s() - work.told_wait_s >= tell_wait_every_s) {
+      work.told_wait = name;
+      work.told_wait_s = work.context.elapsed_s();
+      log().info("policy {}: pausing {:.2f} s: {}", work.report.policy, due.wait_s, due.reason);
+      // What follows the colon is a server's own text.
+      work.context.flight.note("wait", work.report.policy, {{"planned_s", due.wait_s}, {"reason", due.reason.substr(0, due.reason.find(':'))}});
+    }
   }
-  const std::scoped_lock lock(work.mutex);
-  work.report.throttled_s += seconds_since(start) / static_cast<double>(work.workers);
+  work.report_progress(0, chunk_rows, due.reason);
+  const auto start = Clock::now();
+  const auto count = [&] {
+    const std::scoped_lock lock(work.mutex);
+    const double waited_s = seconds_since(start) / static_cast<double>(work.workers);
+    work.report.throttled_s += waited_s;
+    work.report.waits_s[name.substr(0, name.find(':'))] += waited_s;
+  };
+  try {
+    while (seconds_since(start) < due.wait_s) {
+      work.check_stop();
+      if (work.halted) break;
+      const double slice_s = std::min(0.05, due.wait_s - seconds_since(start));
+      if (slice_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(slice_s));
+    }
+  } catch (const Stop&) {
+    count();
+    throw;
+  }
+  count();
 }
 
 }  // namespace purgekit

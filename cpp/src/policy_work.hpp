@@ -18,6 +18,7 @@
 #include "purgekit/pacer.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/runner.hpp"
+#include "pressure.hpp"
 #include "slot_keeper.hpp"
 #include "walk_part.hpp"
 
@@ -68,6 +69,7 @@ struct PolicyWork {
   const PolicyPlan& plan;
   SlotKeeper keeper;
   Pacer pacer;
+  Pressure pressure{};
   sdk::Walk walk;
   PolicyReport report{};
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -80,6 +82,10 @@ struct PolicyWork {
   std::map<std::pair<std::string, std::string>, Blocked> blocked_in_pass{};
   std::atomic<bool> gave_up{false};
   std::int64_t fraction_limit = -1;  ///< most rows that may go, where the plan's figures are estimates; -1: none
+
+  // What was last told of a wait, and when: a pause after every chunk would drown all else.
+  std::string told_wait{};
+  double told_wait_s = -1e9;
 
   // The one commit that may be under way.
   bool commit_sent = false;
@@ -107,6 +113,6 @@ struct PolicyWork {
 };
 
 /// Waits, ready to be stopped. Counts as throttled.
-void pause(PolicyWork& work, double wait_s, const std::string& reason, std::int64_t chunk_rows);
+void pause(PolicyWork& work, const Pause& due, std::int64_t chunk_rows);
 
 }  // namespace purgekit

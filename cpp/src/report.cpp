@@ -46,6 +46,8 @@ Json to_json_value(const PolicyReport& p) {
   }
   Json tables = Json::array();
   for (const TableCount& t : p.tables) tables.push_back({{"table", t.table}, {"rows_deleted", t.rows_deleted}, {"rows_archived", t.rows_archived}});
+  Json waits = Json::object();
+  for (const auto& [name, waited_s] : p.waits_s) waits[name] = rounded(waited_s);
   Json out = {{"policy", p.policy},
               {"table", p.table},
               {"strategy", p.strategy},
@@ -62,6 +64,7 @@ Json to_json_value(const PolicyReport& p) {
               {"rows_per_s", p.elapsed_s > 0 ? rounded(static_cast<double>(p.rows_deleted()) / p.elapsed_s, 10) : 0.0},
               {"throttled_s", rounded(p.throttled_s)},
               {"forecast_s", p.forecast_s ? Json(rounded(*p.forecast_s)) : Json(nullptr)},
+              {"waits", waits},
               {"chunk_ms", {{"p50", rounded(p.chunk_ms.percentile(0.5))}, {"p99", rounded(p.chunk_ms.percentile(0.99))}, {"max", rounded(p.chunk_ms.max())}}},
               {"blocked", blocked},
               {"tables", tables},

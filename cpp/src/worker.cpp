@@ -88,40 +88,9 @@ void Worker::walk() {
     while (!part_->done && !work_.gave_up) {
       if (work_.halted) throw Halted{};
       work_.check_stop();
-      const Pause due = [&] {
-        const Lock lock(work_.mutex);
-        return work_.pacer.next();
-      }();
-      if (due.wait_s > 0) wait(due.wait_s, due.reason);
-      if (context_.options.max_replica_lag_s) wait_for_replicas();
+      await_pace();
       one_chunk();
     }
-  }
-}
-
-void Worker::wait_for_replicas() {
-  if (context_.elapsed_s() - last_lag_check_s_ < 1) return;
-  for (;;) {
-    double lag_s = 0;
-    try {
-      lag_s = session_.replica_lag();
-      lag_failed_since_s_ = -1;
-    } catch (const sdk::Error& e) {
-      if (e.connection_lost()) {
-        reconnect();
-        continue;
-      }
-      // A lag that can't be read any more stops the purge, not the caution.
-      if (lag_failed_since_s_ < 0) lag_failed_since_s_ = context_.elapsed_s();
-      if (context_.elapsed_s() - lag_failed_since_s_ > 15) throw Stop{"replica lag can't be read: " + e.message()};
-      wait(1, "replica lag can't be read");
-      continue;
-    }
-    last_lag_check_s_ = context_.elapsed_s();
-    if (lag_s <= *context_.options.max_replica_lag_s) return;
-    char reason[80];
-    std::snprintf(reason, sizeof reason, "replica lag %.1f s > %.1f s", lag_s, *context_.options.max_replica_lag_s);
-    wait(0.5, reason);
   }
 }
 
@@ -249,6 +218,8 @@ void Worker::committed(bool stepping_over) {
   const ChunkResult chunk = work_.last_chunk;
   work_.account();
   if (chunk.visited() > 0 && chunk.elapsed_ms > 0 && suspect_.rows == 0) sizer_.record(chunk.visited(), chunk.elapsed_ms);
+  last_chunk_ms_ = chunk.elapsed_ms;
+  last_chunk_rows_ = chunk.range.rows_deleted + chunk.children;
   suspect_.passed(chunk.visited(), stepping_over);
   work_.report_progress(chunk.elapsed_ms, sizer_.rows(), "");
 }

@@ -32,7 +32,7 @@ class Worker {
   void unlock_run();
   void reconnect();
   void roll_back();
-  void wait(double wait_s, const std::string& reason) { pause(work_, wait_s, reason, sizer_.rows()); }
+  void wait(double wait_s, const std::string& reason, const std::string& name = "") { pause(work_, {wait_s, reason, name}, sizer_.rows()); }
 
  private:
   struct Suspect {
@@ -55,6 +55,12 @@ class Worker {
   void take_other_walk();
   bool committed_after_reconnect();
   void refresh_fraction_limit();
+  // worker_pace.cpp
+  void await_pace();
+  void ask_pacer();
+  void heed_signals();
+  double chunk_ms() const;
+  void read_signals();
   void wait_for_replicas();
   void count_retry();
 
@@ -71,6 +77,8 @@ class Worker {
   std::int64_t prepared_now_ns_ = 0;
   double last_lag_check_s_ = -1e9;
   double lag_failed_since_s_ = -1;
+  double last_chunk_ms_ = 0;  // of this worker's last chunk; 0: none since the last wait between chunks
+  std::int64_t last_chunk_rows_ = 0;
   // state of the chunk in hand
   bool at_ledger_ = false;  // what fails now is about the database or the ledger, not about a row
   bool in_commit_ = false;  // COMMIT was sent; `work_.mutex` is held until it is known what came of it

@@ -24,6 +24,13 @@ class RunControl {
   bool cancelled() const noexcept { return cancelled_.load(); }
   std::string reason() const;
 
+  /// Other limits for a run in progress: each chunk that begins from now on heeds them.
+  void set_chunk_ms(double chunk_ms) noexcept { chunk_ms_ = chunk_ms; }
+  void set_paused(bool paused) noexcept { paused_ = paused; }
+  /// 0: as the run was started.
+  double chunk_ms() const noexcept { return chunk_ms_; }
+  bool paused() const noexcept { return paused_; }
+
   /// cancel() reaches this session from now on.
   void attach(Session& session);
   /// And no longer: call it before the session ends.
@@ -33,6 +40,8 @@ class RunControl {
   mutable std::mutex mutex_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> cancelled_{false};
+  std::atomic<double> chunk_ms_{0};
+  std::atomic<bool> paused_{false};
   std::string reason_;
   std::vector<Session*> sessions_;
 };

@@ -18,6 +18,8 @@ class ChunkSizer {
   std::int64_t rows() const { return rows_; }
   /// A chunk of `visited` rows took `elapsed_ms`.
   void record(std::int64_t visited, double elapsed_ms);
+  /// From now on a chunk is to take so long.
+  void set_target_ms(double target_ms) { target_ms_ = target_ms; }
   /// Take this size for the next chunk: a larger one could not be done, or what was in its way is passed.
   void set_rows(std::int64_t rows);
 
@@ -35,10 +37,11 @@ class ChunkSizer {
   Shrinking from_;  // the chunk that was found too long
 };
 
-/// A pause before the next chunk, with its reason for people.
+/// A pause before the next chunk.
 struct Pause {
   double wait_s = 0;
-  std::string reason;
+  std::string reason;  ///< for people, with figures
+  std::string name;    ///< what the report sums the waits up by: the same however the figures change
 };
 
 /// Keeps to a rate, and in gentle mode yields when chunks become slow against their own best.

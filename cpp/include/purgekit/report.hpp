@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,6 +86,7 @@ struct PolicyReport {
   double elapsed_s = 0;
   double throttled_s = 0;
   std::optional<double> forecast_s;  ///< what the plan said of elapsed_s, if it was rehearsed
+  std::map<std::string, double> waits_s;  ///< of throttled_s, by what was waited for
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
   std::vector<TableCount> tables;  ///< own table first, then dependents

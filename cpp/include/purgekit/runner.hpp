@@ -19,6 +19,18 @@ namespace purgekit {
 /// What is done for a table after its purge.
 enum class Reclaim { none, statistics, space };
 
+/// What a pacer is asked with, once a chunk.
+struct PaceFacts {
+  std::string policy;
+  std::string table;
+  std::int64_t rows = 0;    ///< deleted by the chunk, all tables
+  double elapsed_ms = 0;    ///< of the chunk
+  std::vector<sdk::Signal> signals;  ///< as last read
+};
+
+/// Seconds to wait before the next chunk. What it throws ends the run after the chunk, with its message.
+using PaceSink = std::function<double(const PaceFacts&)>;
+
 struct RunOptions {
   std::string run_id;
   std::string ledger = "purgekit_ledger";  ///< "[SCHEMA.]NAME", or "none"
@@ -35,6 +47,7 @@ struct RunOptions {
   std::vector<std::string> policy_hashes;  ///< one for each policy of the plan
   std::size_t workers = 1;                 ///< sessions that purge a table at a time, where its walk can be cut
   Reclaim reclaim = Reclaim::none;
+  PaceSink pacer{};                        ///< a user's own, beside the limits above; called from the workers' threads
 };
 
 /// Told after each chunk and while waiting, on the thread that runs.

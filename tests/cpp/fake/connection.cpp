@@ -297,12 +297,25 @@ bool Connection::reclaim(const sdk::Purge& purge, pk_care care) {
   return steps % db_.care_steps == 0;
 }
 
+namespace {
+
+template <class Answer>
+Answer next_answer(std::vector<Answer>& answers) {
+  const Answer answer = answers.front();
+  if (answers.size() > 1) answers.erase(answers.begin());
+  return answer;
+}
+
+}  // namespace
+
 double Connection::replica_lag() {
   const auto held = verb("replica_lag");
-  if (db_.replica_lags_s.empty()) return unsupported<double>("replica_lag");
-  const double lag_s = db_.replica_lags_s.front();
-  if (db_.replica_lags_s.size() > 1) db_.replica_lags_s.erase(db_.replica_lags_s.begin());
-  return lag_s;
+  return db_.replica_lags_s.empty() ? unsupported<double>("replica_lag") : next_answer(db_.replica_lags_s);
+}
+
+std::vector<sdk::Signal> Connection::pressure() {
+  const auto held = verb("pressure");
+  return db_.signals.empty() ? unsupported<std::vector<sdk::Signal>>("pressure") : next_answer(db_.signals);
 }
 
 namespace {

@@ -48,6 +48,7 @@ class Connection final : public sdk::Connection {
   double replica_lag() override;
   sdk::Space space(const sdk::Purge&) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
+  std::vector<sdk::Signal> pressure() override;
 
   // for scripts
   Database& db() { return db_; }

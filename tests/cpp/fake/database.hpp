@@ -56,6 +56,7 @@ struct Database {
   std::vector<double> replica_lags_s;  ///< answers in turn, the last one for ever; empty: not offered
   std::vector<sdk::Space> spaces;      ///< likewise
   int care_steps = 0;                  ///< until a table is looked after; 0: not offered
+  std::vector<std::vector<sdk::Signal>> signals;  ///< likewise
   bool run_locked = false;
   bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout

@@ -1,0 +1,100 @@
+#include "pressure.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+namespace purgekit {
+namespace {
+
+constexpr double read_every_s = 0.25;
+constexpr double stale_after_s = 15;
+constexpr double near_limit = 0.85;
+// Five times the best is what people call slow; below 20 ms nobody does.
+constexpr double probe_factor = 5;
+constexpr double least_probe_limit_ms = 20;
+// An eighth leaves a purge 12 % of the time in chunks of 12 ms: seen by nobody, and still an end in sight.
+constexpr double least_ease = 0.125;
+// From an eighth to the whole in about six seconds: longer than a checkpoint or a burst of logins that ended lets a log rest.
+constexpr double recovery = 1.09;
+
+std::string compared(const sdk::Signal& s) {
+  const auto text = [](double value) {
+    char out[48];
+    std::snprintf(out, sizeof out, "%.*f", std::abs(value) < 10 && value != std::floor(value) ? 1 : 0, value);
+    return std::string(out);
+  };
+  return s.name + " " + text(s.value) + " > " + text(s.limit);
+}
+
+}  // namespace
+
+bool Pressure::take_turn(double now_s) {
+  if (silent_ || reading_ || now_s - last_read_s_ < read_every_s) return false;
+  reading_ = true;
+  if (tried_since_s_ < 0) tried_since_s_ = now_s;
+  return true;
+}
+
+void Pressure::read(std::vector<sdk::Signal> signals, double took_ms, double now_s) {
+  for (const sdk::Signal& s : signals) {
+    if (!std::isfinite(s.value) || !std::isfinite(s.limit) || s.limit < 0) throw sdk::Error(PK_DATA, "the signal " + s.name + " is not a number");
+  }
+  reading_ = false;
+  ever_read_ = true;
+  tried_since_s_ = -1;
+  last_read_s_ = now_s;
+  signals_ = std::move(signals);
+  if (!signals_.empty()) signals_.push_back(probe(took_ms));
+  const auto found = std::max_element(signals_.begin(), signals_.end(), [](const auto& a, const auto& b) { return strain(a) < strain(b); });
+  worst_.reset();
+  if (found != signals_.end()) worst_ = *found;
+  const double worst = worst_ ? strain(*worst_) : 0;
+  if (worst > near_limit) {
+    ease_ = std::max(least_ease, ease_ * (worst > 1 ? 0.5 : 0.9));
+    eased_by_ = worst_->name;
+  } else {
+    ease_ = std::min(1.0, ease_ * recovery);
+  }
+}
+
+// Against the best of this very database: what is slow for one is usual for another. The middle of three, so that one hiccup is none.
+sdk::Signal Pressure::probe(double took_ms) {
+  took_ms_.push_back(took_ms);
+  if (took_ms_.size() > 3) took_ms_.pop_front();
+  std::vector<double> sorted(took_ms_.begin(), took_ms_.end());
+  std::sort(sorted.begin(), sorted.end());
+  const double middle_ms = sorted[(sorted.size() - 1) / 2];
+  best_ms_ = best_ms_ > 0 ? std::min(best_ms_ * 1.005, middle_ms) : middle_ms;
+  return {"probe_ms", middle_ms, std::max(least_probe_limit_ms, probe_factor * best_ms_)};
+}
+
+Pressure::Unread Pressure::failed(const sdk::Error& error, double now_s) {
+  reading_ = false;
+  if (!ever_read_ && (error.code() == PK_NOT_SUPPORTED || error.code() == PK_PRIVILEGE)) {
+    silent_ = true;
+    return Unread::silent;
+  }
+  return now_s - tried_since_s_ >= stale_after_s ? Unread::stale : Unread::again;
+}
+
+bool Pressure::overdue(double now_s) const { return reading_ && now_s - tried_since_s_ >= stale_after_s; }
+
+void Pressure::interrupted() {
+  reading_ = false;
+  tried_since_s_ = -1;
+}
+
+std::optional<Pause> Pressure::hold() const {
+  const double worst = worst_ ? strain(*worst_) : 0;
+  if (worst <= 1) return std::nullopt;
+  return Pause{std::min(2.0, read_every_s * (1 + 4 * (worst - 1))), compared(*worst_), worst_->name};
+}
+
+std::optional<Pause> Pressure::breath(double chunk_ms) const {
+  if (ease_ >= 1 || chunk_ms <= 0) return std::nullopt;
+  return Pause{std::min(2.0, chunk_ms / 1000 * (1 / ease_ - 1)), eased_by_ + " near its limit", eased_by_};
+}
+
+}  // namespace purgekit
