@@ -161,6 +161,16 @@ class RunControl:
         """Cancel the chunk in hand and roll it back."""
     @property
     def stopping(self) -> bool: ...
+    @property
+    def paused(self) -> bool:
+        """No chunk is begun while this is true."""
+    @paused.setter
+    def paused(self, paused: bool) -> None: ...
+    @property
+    def chunk_ms(self) -> float:
+        """Target time of the chunks from now on; 0: as the run was started."""
+    @chunk_ms.setter
+    def chunk_ms(self, chunk_ms: float) -> None: ...
 
 @final
 class Plan:
@@ -230,6 +240,7 @@ class Connection:
         policy_hashes: Sequence[str] = (),
         workers: int = 1,
         reclaim: str = "none",
+        pacer: Callable[[dict[str, Any]], float | None] | None = None,
     ) -> str:
         """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome.
 
@@ -281,6 +292,8 @@ class Session:
         self, cursor: str, max_rows: int, lock_wait_ms: int = 1_000, chunk: int = 1, until: str = ""
     ) -> dict[str, Any]: ...
     def split(self, parts: int) -> list[str]: ...
+    def pressure(self) -> list[dict[str, Any]]:
+        """Each with ``name``, ``value`` and ``limit`` (0: only shown)."""
     def fence(self, key: str, epoch: int, seq: int) -> None: ...
     def space(self, policy: Policy) -> dict[str, Any]:
         """bytes, reusable_bytes, dead_bytes, needed_bytes, free_bytes (-1: unknown), advice."""

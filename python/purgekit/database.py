@@ -29,6 +29,7 @@ _log = logging.getLogger("purgekit")
 DEFAULT_LEDGER = "purgekit_ledger"
 Policies = _core.Policy | Sequence[_core.Policy]
 Progress = Callable[[dict[str, Any]], object]
+Pacer = Callable[[dict[str, Any]], float | None]
 
 
 def connect(
@@ -145,6 +146,7 @@ class Database:
         accept_clock: bool = False,
         archive: str | None = None,
         reclaim: str = "none",
+        pacer: Pacer | None = None,
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
@@ -162,6 +164,10 @@ class Database:
                 ``space``: besides, VACUUM on PostgreSQL, an online rebuild on MySQL and MariaDB (refused beforehand
                 when there is clearly no room for it), incremental_vacuum on SQLite where the file allows it. What could
                 not be done is in the report (``care``) and in the log; the purge succeeds without it.
+            pacer: called once a chunk, from this thread, with a dict of ``policy``, ``table``, ``rows`` (of the chunk),
+                ``elapsed_ms`` and ``signals`` (name to value, as last read); returns seconds to wait before the next
+                chunk, beside what the limits ask for. When it raises, the run stops after the chunk and
+                ``stop_reason`` has its message.
 
         Returns:
             The report of a completed or stopped run.
@@ -198,6 +204,7 @@ class Database:
             "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
             "workers": limits.workers,
             "reclaim": reclaim,
+            "pacer": pacer,
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 

@@ -15,6 +15,7 @@ from purgekit.flight import flight_document, worth_a_record
 from purgekit.signals import stop_on_ctrl_c
 from purgekit.state import RunStore
 from purgekit.text import plural, printable
+from purgekit.tune import Tuning
 
 if TYPE_CHECKING:
     from purgekit.report import Plan
@@ -54,7 +55,7 @@ class Recorded:
         self._store.begin(self._run_id, self._database, policies, str(self._options["ledger"]))
         options = {**self._options, "on_progress": self._progress}
         try:
-            with stop_on_ctrl_c(self._options["control"]):
+            with stop_on_ctrl_c(self._options["control"]), Tuning(self._run_id, self._options["control"]):
                 text = self._connection.run(self._plan.native, **options)
         except BaseException as error:
             self._broken_off(error)

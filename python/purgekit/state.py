@@ -91,7 +91,7 @@ class RunStore:
     def refused(self, run_id: str) -> None:
         """Forget a run that never began: nothing was changed."""
         try:
-            self._runs.remove(_file_name(run_id))
+            self._runs.remove(file_name(run_id))
         except OSError as error:
             self._warn(self._runs, error)
 
@@ -112,7 +112,7 @@ class RunStore:
 
     def read(self, run_id: str) -> Json | None:
         """The record of one run, with its report if it has ended; None when there is none to be read."""
-        return self._load(_file_name(run_id))
+        return self._load(file_name(run_id))
 
     def runs(self) -> list[Json]:
         """All runs, the newest first. Files that can't be read are named in a warning, left out and left alone."""
@@ -127,12 +127,12 @@ class RunStore:
                 self._flights.remove(name)
         except OSError as error:
             self._warn(self._flights, error)
-        return self._flights.path / _file_name(run_id)
+        return self._flights.path / file_name(run_id)
 
     def read_flight(self, run_id: str) -> Json | None:
         """The flight record of a run, if there is one."""
         try:
-            found = self._flights.read(_file_name(run_id))
+            found = self._flights.read(file_name(run_id))
         except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
@@ -176,7 +176,7 @@ class RunStore:
 
     def _write(self, folder: StateFolder, run_id: str, document: Json, *, durable: bool = True) -> bool:
         try:
-            folder.write(_file_name(run_id), document, durable=durable)
+            folder.write(file_name(run_id), document, durable=durable)
         except OSError as error:
             self._warn(folder, error)
             return False
@@ -194,8 +194,8 @@ class RunStore:
         )
 
 
-def _file_name(run_id: str) -> str:
-    # A run id given by a user must not lead out of the folder, nor to a hidden file.
+def file_name(run_id: str) -> str:
+    """Of a run's file: an id given by a user must not lead out of the folder, nor to a hidden file."""
     name = Path(run_id).name.lstrip(".")
     return f"{name if len(name) <= 100 else 'none'}.json"
 

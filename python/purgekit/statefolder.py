@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OWN_NAMES = frozenset({"runs", "flights"})
+OWN_NAMES = frozenset({"runs", "flights", "tune"})
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A pipe in a file's place would otherwise keep its reader waiting for ever.
@@ -31,8 +31,11 @@ class StateFolder:
         self.root = root
         self.path = root / name
 
-    def read(self, name: str) -> Any:
-        """The JSON of a file. OSError and ValueError when it can't be had."""
+    def read(self, name: str, *, own: bool = False) -> Any:
+        """The JSON of a file. OSError and ValueError when it can't be had.
+
+        ``own``: PermissionError unless this user or root wrote it and nobody else can.
+        """
         with self._opened(create=False) as folder:
             descriptor = os.open(name, _READ, dir_fd=folder)
             with os.fdopen(descriptor, encoding="utf-8") as file:
@@ -41,6 +44,8 @@ class StateFolder:
                     raise ValueError("it is not a file")
                 if found.st_size > LARGEST_FILE_BYTES:
                     raise ValueError("it is too large for one of ours")
+                if own and (found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022):
+                    raise PermissionError(errno.EPERM, "others could have written it", name)
                 return json.load(file)
 
     def write(self, name: str, document: Any, *, durable: bool = True) -> None:
