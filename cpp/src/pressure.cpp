@@ -10,7 +10,10 @@ namespace {
 
 constexpr double read_every_s = 0.25;
 constexpr double stale_after_s = 15;
-constexpr double near_limit = 0.85;
+// From here on the pace goes down in proportion, to half of it at the limit: a small redo log fills by a fifth each second, so that what
+// reacts to the limit only overshoots it by far.
+constexpr double near_limit = 0.7;
+constexpr double ease_at_limit = 0.5;
 // Five times the best is what people call slow; below 20 ms nobody does.
 constexpr double probe_factor = 5;
 constexpr double least_probe_limit_ms = 20;
@@ -51,11 +54,12 @@ void Pressure::read(std::vector<sdk::Signal> signals, double took_ms, double now
   worst_.reset();
   if (found != signals_.end()) worst_ = *found;
   const double worst = worst_ ? strain(*worst_) : 0;
-  if (worst > near_limit) {
-    ease_ = std::max(least_ease, ease_ * (worst > 1 ? 0.5 : 0.9));
-    eased_by_ = worst_->name;
+  if (worst > near_limit) eased_by_ = worst_->name;
+  if (worst > 1) {
+    ease_ = std::max(least_ease, ease_ / 2);
   } else {
-    ease_ = std::min(1.0, ease_ * recovery);
+    const double allowed = 1 - (1 - ease_at_limit) * std::max(0.0, worst - near_limit) / (1 - near_limit);
+    ease_ = std::min(allowed, ease_ * recovery);
   }
 }
 

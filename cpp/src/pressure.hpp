@@ -14,8 +14,8 @@
 
 namespace purgekit {
 
-/// Above a limit it holds the purge until the value is back. `ease` falls to half with each such reading, and by a tenth when a value
-/// is near its limit, so that a purge which fills a log by itself slows down before it has to stop; it comes back slowly.
+/// Above a limit it holds the purge until the value is back. `ease` falls to half with each such reading, and in proportion when a
+/// value comes near its limit, so that a purge which fills a log by itself slows down before it has to stop; it comes back slowly.
 /// Knows no clock: instants are seconds since the run began. Thread rule: the owner's lock is held.
 class Pressure {
  public:
