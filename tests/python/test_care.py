@@ -53,7 +53,7 @@ def arguments(tmp_path: Path) -> list[str]:
         db.execute("PRAGMA auto_vacuum = incremental")
         db.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, expires INTEGER, note TEXT)")
         db.execute("BEGIN")
-        rows = [(i, 1 if i % 4 else 2**40, "x" * 200) for i in range(9_000)]
+        rows = [(i, 1_600_000_000 if i % 4 else 4_000_000_000, "x" * 200) for i in range(9_000)]
         db.executemany("INSERT INTO things VALUES (?, ?, ?)", rows)
         db.execute("COMMIT")
     (tmp_path / "policy.toml").write_text(POLICY)
