@@ -164,6 +164,9 @@ def test_mysql_gives_space_back_while_others_write(request: pytest.FixtureReques
             f"INSERT INTO {TABLE} SELECT ID + (SELECT MAX(ID) FROM {TABLE} AS other), {now_s() - 5 * HOUR_S}, NOTE"
             f" FROM {TABLE}"
         )
+    # MySQL 5.6 has no word on files, only what InnoDB counted last, and that lags behind a load.
+    cursor.execute(f"ANALYZE TABLE {TABLE}")
+    cursor.fetchall()
     over = threading.Event()
     errors: list[BaseException] = []
     writer = admin(url).cursor()
