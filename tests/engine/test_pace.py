@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -266,6 +267,10 @@ def test_a_run_in_progress_is_paused_and_resumed(
     assert report["exit_code"] == 3
     assert report["policies"][0]["waits"]["paused"] > 1
     assert not list((runs.parent / "tune").glob("*")), "the run clears its file away"
+    shown = subprocess.run(
+        [sys.executable, "-m", "purgekit", "history", run_id], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.search(r"sessions waited .*paused \d", shown)
 
 
 RUN = "20261122T070000000Z-abcdef"

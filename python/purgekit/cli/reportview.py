@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.text import Text
 
 from purgekit.care import care_line, space_line
@@ -19,6 +21,7 @@ COLUMNS = (
     ("rows/s", "right"),
     ("time", "right"),
 )
+LEAST_WAIT_S = 0.5
 STYLES = {"completed": "bold green", "stopped": "bold yellow", "failed": "bold red"}
 
 
@@ -46,6 +49,9 @@ def show_report(report: Report) -> None:
                 rows.append(("", f"  {child['table']}", count(child["rows_deleted"]), "", "", "", "", ""))
     out.print(table(None, COLUMNS, rows))
     for entry in report.policies:
+        if waits := _waits(entry):
+            waited = duration(entry["throttled_s"])
+            out.print(Text(f"{printable(entry['policy'])} waited {waited}: {waits}", style="dim"))
         for blocked in entry["blocked"]:
             out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
         if space := space_line(entry):
@@ -62,6 +68,12 @@ def show_report(report: Report) -> None:
             (f", continues {printable(report.continues)}" if report.continues else "", "dim"),
         )
     )
+
+
+def _waits(entry: dict[str, Any]) -> str:
+    """The longest first; what no one would notice is left out."""
+    waits = sorted(entry.get("waits", {}).items(), key=lambda item: -item[1])
+    return ", ".join(f"{printable(name)} {duration(seconds)}" for name, seconds in waits if seconds >= LEAST_WAIT_S)
 
 
 def _blocked(entry: dict[str, object]) -> str:
