@@ -10,8 +10,8 @@ namespace {
 // A reader that stays keeps the log from being written back, and whoever writes on makes it grow for good: the file never gets smaller
 // by itself. Well above what a checkpoint leaves behind usually.
 constexpr double log_limit_bytes = 128.0 * 1024 * 1024;
-// Above this size it is worth asking how much of the file is still needed.
-constexpr std::int64_t small_log_bytes = 32LL * 1024 * 1024;
+// A purge by itself stays below this size; above, it is worth asking how much of the file is still needed.
+constexpr std::int64_t small_log_bytes = 64LL * 1024 * 1024;
 // Naps while another process held the database, since the last look: so many are somebody who writes on and on, not a single commit.
 constexpr double naps_limit = 10;
 
