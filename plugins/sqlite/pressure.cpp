@@ -9,7 +9,7 @@ namespace {
 
 // A reader that stays keeps the log from being written back, and whoever writes on makes it grow for good: the file never gets smaller
 // by itself. Well above what a checkpoint leaves behind usually.
-constexpr double log_limit_bytes = 128.0 * 1024 * 1024;
+constexpr double kept_log_limit_bytes = 128.0 * 1024 * 1024;
 // A purge by itself stays below this size; above, it is worth asking how much of the file is still needed.
 constexpr std::int64_t small_log_bytes = 64LL * 1024 * 1024;
 // Naps while another process held the database, since the last look: so many are somebody who writes on and on, not a single commit.
@@ -29,7 +29,7 @@ std::vector<sdk::Signal> SqliteConnection::pressure() {
     const std::int64_t written_back = rows[0].at(2).i64;
     if (pages > 0) needed_bytes *= static_cast<double>(std::clamp<std::int64_t>(pages - written_back, 0, pages)) / static_cast<double>(pages);
   }
-  out.push_back({"wal_bytes", needed_bytes, log_limit_bytes});
+  out.push_back({"wal_bytes", needed_bytes, kept_log_limit_bytes});
   return out;
 }
 
