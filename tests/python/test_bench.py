@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from bench import data, impact, measure, plot, report
 from bench.contestants import Contestant, Outcome, PlainDelete, Task
 from bench.data import Rule, Shape, Survivors
-from bench.foreground import Seen
+from bench.foreground import Client, Order, Seen
 from bench.place import BenchFailed, Settings, require_room
 from bench.place_sqlite import Sqlite
 
@@ -189,6 +190,18 @@ def test_impact_table(tmp_path: Path, servers_dir: Path, backend: str) -> None:
     assert sum(one["errors"] for one in record["windows"].values()) == 0
     assert record["series"][0][0] < 0 < record["series"][-1][0]
     assert "| purgekit gentle, 100 ms, 1 worker |" in out
+
+
+def test_a_login_that_never_had_its_turn_counts_as_slow(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    order = Order(url, 0, 0.5, time.monotonic() - 10, purgeable=8, rows=10, renew_expired=0.0, result="")
+    seen = Client(order, stop).run()
+    assert 19 <= len(seen.due_s) < 1_000
+    assert seen.latency_ms[0] > 9_000
+    assert seen.latency_ms == sorted(seen.latency_ms, reverse=True)
+    assert not seen.stored and not seen.errors
 
 
 # From figures to tables
