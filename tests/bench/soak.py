@@ -11,6 +11,7 @@ than 10 %, or anything else by more than one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pymysql
 
 import purgekit as pk
 from servers import Connection, MariaDb, PostgreSql, connect, make_base_dir
@@ -72,11 +75,12 @@ def soak(backend: str, url: str, minutes: float) -> dict[str, Any]:
             cursor.execute(f"INSERT INTO sessions VALUES {', '.join([f'({mark}, {mark})'] * ROWS_A_ROUND)}", values)
             number += ROWS_A_ROUND
             ending = rounds % 10 == 9 and backend in OTHERS
+            before = ended
 
-            def end_session(_progress: dict[str, Any], ending: bool = ending) -> None:
+            def end_session(_progress: dict[str, Any], before: int = before) -> None:
                 nonlocal ended
-                if ending:
-                    for session in others(backend, admin)[:1]:
+                for session in others(backend, admin)[:1] if ended == before else []:
+                    with contextlib.suppress(pymysql.MySQLError):  # it may have ended just now
                         admin.cursor().execute(END[backend].format(session))
                         ended += 1
 
