@@ -183,8 +183,10 @@ void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts
   pending_.cursor = cut ? "" : parts[0].cursor;
   pending_.rows_deleted += rows;
   if (!enabled_) return;
-  if (cut || tables.size() > 1) {
+  const bool was_cut = pending_.document.find("\"parts\"") != std::string::npos;
+  if (cut || was_cut || tables.size() > 1) {
     Json document = foreign_record(pending_.document);
+    document.erase("parts");
     if (tables.size() > 1) {
       Json totals = Json::object();
       for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;

@@ -112,9 +112,12 @@ TEST_F(Registry, TheTemplateAnswersEveryVerb) {
   EXPECT_EQ(code_of([&] { session.tables({}); }), "not_supported");
   EXPECT_EQ(code_of([&] { session.lock_run("k"); }), "not_supported");
   EXPECT_EQ(code_of([&] { session.replica_lag(); }), "not_supported");
+  EXPECT_EQ(code_of([&] { session.pressure(); }), "not_supported");
+  EXPECT_EQ(code_of([&] { session.fence("k", 1, 1); }), "not_supported");
+  EXPECT_TRUE(session.split(4).empty());
   EXPECT_TRUE(session.run_list().empty());
   session.begin("", 0, 0);
-  EXPECT_TRUE(session.delete_range({"", 10, 100}).done);
+  EXPECT_TRUE(session.delete_range({"", 10, 100, 1, ""}).done);
   session.commit();
   session.rollback();
   session.cancel();

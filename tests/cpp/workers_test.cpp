@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <thread>
 
 #include "fake/fixture.hpp"
@@ -126,6 +127,21 @@ TEST_F(Workers, AStoppedWalkGoesOnWithThePartsThatAreLeft) {
     if (workers == 1) { EXPECT_EQ(report.policies[0].continues, "run1"); }
     fill(3'000);
   }
+}
+
+TEST_F(Workers, OneWorkerThatGoesOnWithTheLastPartLeavesNoStalePlace) {
+  fill(900);
+  run_options.max_rows = 200;
+  only(run());
+  auto last = document();
+  last["parts"] = nlohmann::json::array({{"600", ""}});
+  db.slots.begin()->second.document = last.dump();
+  run_options.workers = 1;
+  run_options.run_id = "run2";
+  run_options.max_rows = 30;
+  EXPECT_EQ(only(run()).continues, "run1");
+  EXPECT_FALSE(document().contains("parts"));
+  EXPECT_GT(std::stoll(db.slots.begin()->second.cursor), 600);
 }
 
 TEST_F(Workers, PartsThatCannotBeReadCostAWalkFromTheStart) {

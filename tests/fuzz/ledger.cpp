@@ -88,14 +88,22 @@ void run(FuzzedDataProvider& in) {
   expect(keeper.epoch() > old_epoch && slot.epoch == keeper.epoch(), "the epoch is raised");
   expect(keeper.pass() >= 1, "passes count from one");
   expect_objects(*opened);
+  const std::vector<WalkPart> parts = keeper.parts();
+  expect(!parts.empty() && parts.size() <= 256, "there is something to walk, and not without end");
   accepted([&] {
-    keeper.checkpoint("i1", 5, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.checkpoint(session, {{"i1", ""}}, 5, {{"T", 5, 0}, {"CHILD", 2, 0}});
     keeper.committed();
+    keeper.checkpoint(session, parts, 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.committed();
+    const std::vector<WalkPart> again = keeper.parts();
+    expect(again.size() == parts.size(), "parts are read as they were written");
+    for (std::size_t i = 0; i < parts.size(); ++i) expect(again[i].cursor == parts[i].cursor && again[i].until == parts[i].until, "each of them");
     keeper.other_walk("another");
     keeper.new_pass(plan.now_ns);
-    keeper.checkpoint("", 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    expect(keeper.parts().size() == 1 && keeper.parts()[0].cursor.empty(), "a new pass starts at the beginning");
+    keeper.checkpoint(session, keeper.parts(), 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
     keeper.committed();
-    expect(!keeper.resolve(1), "nothing is in doubt");
+    expect(!keeper.resolve(session, 1), "nothing is in doubt");
     PolicyReport report;
     report.status = "completed";
     keeper.finish(report);
