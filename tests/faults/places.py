@@ -202,6 +202,9 @@ class Place:
             for table in sorted(self.tables()):
                 out.write(f"{table}\n")
                 out.writelines(f"  {row}\n" for row in self.query(f"SELECT * FROM {self.quoted(table)}"))
+            out.write("sessions on the server\n")  # one that should be gone may hold a lock
+            view = "information_schema.PROCESSLIST" if self.is_mysql else "pg_stat_activity"
+            out.writelines(f"  {row}\n" for row in self.query(f"SELECT * FROM {view}"))
         shutil.copy(self.server.log, folder / "server.log")
 
 
