@@ -25,6 +25,7 @@ class MariaDb(MySqlFamily):
                 _found("mariadb-install-db"),
                 "--no-defaults",
                 f"--datadir={self.data_dir}",
+                f"--tmpdir={self.folder}",  # a starting server clears it: in a common one, of another's tables
                 "--auth-root-authentication-method=normal",  # root: no password
                 "--skip-test-db",
                 "--skip-name-resolve",
