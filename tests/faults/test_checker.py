@@ -250,3 +250,9 @@ def test_what_a_run_may_not_do(changes: dict[str, Any], out: str, err: str, told
     assert check_outcome(good, "", "") == []
     complaints = check_outcome(replace(good, **changes), out, err)
     assert any(told in complaint for complaint in complaints), complaints
+
+
+def test_only_a_starved_interpreter_may_speak_of_memory() -> None:
+    said = "Exception ignored in: 'purgekit log sink'\nMemoryError: \n"
+    assert check_outcome(Outcome("run01", 0, GOOD, harmed=True), "", said) == []
+    assert len(check_outcome(Outcome("run01", 0, GOOD, harmed=False), "", said)) == 2
