@@ -121,8 +121,8 @@ std::vector<std::string> PgConnection::care_statements(const sdk::Purge& purge, 
   // Without INDEX_CLEANUP a VACUUM that finds few dead rows leaves them in the indexes.
   std::string vacuum = "VACUUM ";
   if (line_.server_version() >= 120000) vacuum += pooled_ ? "(INDEX_CLEANUP ON, SKIP_LOCKED) " : "(INDEX_CLEANUP ON) ";
-  for (auto leaf = leaves.rbegin(); leaf != leaves.rend(); ++leaf) {
-    if (leaf->relkind == 'r') statements.push_back(vacuum + sdk::qualified(dialect_, leaf->schema, leaf->name));
+  for (const Leaf& leaf : leaves) {
+    if (leaf.relkind == 'r') statements.push_back(vacuum + sdk::qualified(dialect_, leaf.schema, leaf.name));
   }
   return statements;
 }
