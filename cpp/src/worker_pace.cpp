@@ -73,6 +73,7 @@ void Worker::read_signals() {
           const Lock lock(work_.mutex);
           work_.pressure.interrupted();
         }
+        log().warn("policy {}: {}; connecting again", work_.report.policy, e.message());
         reconnect();
         continue;
       }
@@ -114,6 +115,7 @@ void Worker::wait_for_replicas() {
       lag_failed_since_s_ = -1;
     } catch (const sdk::Error& e) {
       if (e.connection_lost()) {
+        log().warn("policy {}: {}; connecting again", work_.report.policy, e.message());
         reconnect();
         continue;
       }

@@ -136,6 +136,7 @@ def until_waiting(url: str) -> None:
     raise AssertionError("the sessions do not wait")
 
 
+@pytest.mark.needs_server
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb", "mysql56"])
 def test_gentle_waits_while_others_wait_and_fast_does_not(
     kind: str, request: pytest.FixtureRequest, admin: Callable[[str], Connection]

@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +20,8 @@ BACKENDS = ("sqlite", "postgresql", "mariadb", "mysql56")
 SERVERS: dict[str, type[Server]] = {"postgresql": PostgreSql, "mariadb": MariaDb, "mysql56": MySql56}
 USER, PASSWORD = "purger", "purger"
 ROWS_A_STATEMENT = 250
+FREE_PLACE_WITHIN_S = 90.0
+TOO_MANY = "Too many connections"
 KEY_TYPES = {True: "VARCHAR(40)", False: "BIGINT"}
 # How expiry is stored: seconds, a wall clock in UTC, or an instant.
 TIME_TYPES = {
@@ -64,12 +67,23 @@ class Place:
 
     def connect(self) -> Connection:
         """A session in UTC, whatever the server's own zone is made to be."""
-        connection = connect(self.admin_url)
+        connection = self._connected()
         if self.is_mysql:
             connection.cursor().execute("SET SESSION time_zone = '+00:00'")
         elif self.server is not None:
             connection.cursor().execute("SET TIME ZONE 'UTC'")
         return connection
+
+    def _connected(self) -> Connection:
+        """Half-closed lines keep their places in the server until it notices."""
+        deadline_s = time.monotonic() + FREE_PLACE_WITHIN_S
+        while True:
+            try:
+                return connect(self.admin_url)
+            except Exception as error:
+                if TOO_MANY not in str(error) or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.1)
 
     def stored(self, table: str, row: Row) -> Row:
         """The row as it is written: with its expiry in the column's own type."""

@@ -148,6 +148,7 @@ class TestConformance(ConformanceSuite):
             unsupported={
                 "locked_rows": ONE_WRITER,
                 "timestamps": "SQLite has no date and time type, and this backend does not read text",
+                "care": "left to whoever keeps the file",
                 "run_lock": "left to the ledger's fence",
             },
         )
