@@ -5,6 +5,7 @@ The file is as trusted as the purge itself, so only one that this user (or root)
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import logging
@@ -23,6 +24,7 @@ _log = logging.getLogger("purgekit")
 
 SCHEMA = "purgekit.tune/1"
 LOOK_EVERY_S = 1.0
+ENDS_WITHIN_S = 5.0
 
 Json = dict[str, Any]
 
@@ -67,21 +69,34 @@ class Tuning:
         self._control = control
         self._folder = _folder()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="purgekit-tune", daemon=True)
+        self._begun = threading.Event()
+        self._ended = threading.Event()
         self._known: Json = {}
         self._problem = ""
 
     def __enter__(self) -> Tuning:
-        self._thread.start()
+        # Not threading.Thread: its start waits for ever for a thread that lack of memory ended before its first line.
+        try:
+            _thread.start_new_thread(self._look, ())
+        except RuntimeError as problem:
+            _log.warning("run %s: no thread to look for changes of its limits: %s", self._run_id, problem)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        if self._begun.is_set():
+            self._ended.wait(ENDS_WITHIN_S)
         with contextlib.suppress(OSError):
             self._folder.remove(file_name(self._run_id))
+
+    def _look(self) -> None:
+        self._begun.set()
+        try:
+            self._watch()
+        finally:
+            self._ended.set()
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):

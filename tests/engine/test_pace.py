@@ -355,3 +355,20 @@ def test_a_run_that_has_ended_is_not_tuned(sqlite_url: str, admin: Callable[[str
     with pytest.raises(pk.PurgeRefused, match="is not running: it is completed"):
         tune(report.run_id, paused=True)
     assert TABLE in report.policies[0]["table"]
+
+
+@pytest.mark.parametrize("problem", ["dies at once", "can't start"])
+def test_a_run_does_without_the_thread_that_looks(
+    problem: str, sqlite_url: str, admin: Callable[[str], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when memory is short: the run neither waits for the thread nor fails for want of it."""
+
+    def start(*_arguments: object) -> int:
+        if problem == "can't start":
+            raise RuntimeError("can't start new thread")
+        return 0
+
+    monkeypatch.setattr("purgekit.tune._thread.start_new_thread", start)
+    make_sessions(admin(sqlite_url), sqlite_url, [now_s() - 5 * HOUR_S] * 50)
+    with pk.connect(sqlite_url) as db:
+        assert db.run(sessions_policy(), limits=pk.Limits(max_fraction=1)).rows_deleted == 50
