@@ -184,12 +184,13 @@ void bind_session(py::module_& module) {
           "begin", [](S& s, const std::string& key, std::int64_t epoch, std::int64_t seq) { s.released([&] { s.get().begin(key, epoch, seq); }); }, "key"_a = "", "epoch"_a = 0, "seq"_a = 0)
       .def(
           "delete_range",
-          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms, std::int64_t chunk, const std::string& until) {
+          [](S& s, const std::string& cursor, std::int64_t max_rows, std::uint32_t lock_wait_ms, std::int64_t chunk, const std::string& until,
+             std::uint32_t window_ms) {
             sdk::Deleted d;
-            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms, chunk, until}); });
+            s.released([&] { d = s.get().delete_range({cursor, max_rows, lock_wait_ms, chunk, until, window_ms}); });
             return py::dict("rows_deleted"_a = d.rows_deleted, "rows_visited"_a = d.rows_visited, "cursor"_a = d.cursor, "done"_a = d.done, "share_done"_a = d.share_done);
           },
-          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000, "chunk"_a = 1, "until"_a = "")
+          "cursor"_a, "max_rows"_a, "lock_wait_ms"_a = 1'000, "chunk"_a = 1, "until"_a = "", "window_ms"_a = 0)
       .def(
           "split",
           [](S& s, std::size_t parts) {
@@ -234,6 +235,19 @@ void bind_session(py::module_& module) {
             return done;
           },
           "policy"_a, "care"_a)
+      .def(
+          "moves",
+          [](S& s, const Policy& policy, std::int64_t now_ns, std::int64_t rows_total, std::int64_t rows_matching) {
+            std::vector<sdk::Move> moves;
+            s.with_purge(policy, now_ns, "", [&](const pk_purge& purge) { moves = s.get().moves(purge, rows_total, rows_matching); });
+            py::list out;
+            for (const sdk::Move& m : moves) {
+              out.append(py::dict("id"_a = m.walk.id, "strategy"_a = m.walk.strategy, "reason"_a = m.walk.reason, "problem"_a = m.problem, "rows"_a = m.rows,
+                                  "window_ms"_a = m.window_ms, "needed_bytes"_a = m.needed_bytes));
+            }
+            return out;
+          },
+          "policy"_a, "now_ns"_a, "rows_total"_a, "rows_matching"_a)
       .def(
           "checkpoint",
           [](S& s, const py::dict& slot) {

@@ -99,6 +99,9 @@ void fill_optional(pk_backend& t) {
   if (t.reclaim == nullptr) {
     t.reclaim = [](C*, const pk_purge*, std::uint32_t, std::uint8_t*, pk_error* e) -> std::int32_t { return not_supported("reclaim", e); };
   }
+  if (t.moves == nullptr) {
+    t.moves = [](C*, const pk_purge*, std::int64_t, std::int64_t, pk_moves*, pk_error* e) -> std::int32_t { return not_supported("moves", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

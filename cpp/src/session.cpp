@@ -153,7 +153,7 @@ std::vector<sdk::RunRecord> Session::run_list() {
 void Session::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.begin, to_text(key), epoch, seq); }
 
 sdk::Deleted Session::delete_range(const sdk::Range& range) {
-  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, 0, range.chunk, to_text(range.until)};
+  const pk_range r{to_text(range.cursor), range.max_rows, range.lock_wait_ms, range.window_ms, range.chunk, to_text(range.until)};
   pk_deleted out{};
   call(backend_.delete_range, &r, &out);
   return sdk::from_c(out);
@@ -217,6 +217,15 @@ bool Session::reclaim(const pk_purge& purge, pk_care care) {
   std::uint8_t done = 0;
   call(backend_.reclaim, &purge, static_cast<std::uint32_t>(care), &done);
   return done != 0;
+}
+
+std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
+  pk_moves out{};
+  call(backend_.moves, &purge, rows_total, rows_matching, &out);
+  std::vector<sdk::Move> moves;
+  sdk::checked(out.items, out.count);
+  for (std::size_t i = 0; i < out.count; ++i) moves.push_back(sdk::from_c(out.items[i]));
+  return moves;
 }
 
 PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents,

@@ -58,6 +58,7 @@ class Session {
   std::vector<sdk::Signal> pressure();
   sdk::Space space(const pk_purge& purge);
   bool reclaim(const pk_purge& purge, pk_care care);
+  std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }
 

@@ -60,6 +60,8 @@ class Connection {
   virtual Space space(const Purge&) { return unsupported<Space>("space"); }
   /// True when nothing is left to do.
   virtual bool reclaim(const Purge&, pk_care) { return unsupported<bool>("reclaim"); }
+  /// None: every row goes by a walk.
+  virtual std::vector<Move> moves(const Purge&, std::int64_t, std::int64_t) { return {}; }
 
  protected:
   template <class T>

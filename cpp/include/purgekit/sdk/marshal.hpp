@@ -128,6 +128,7 @@ inline Table from_c(const pk_table& t) {
 }
 
 inline Walk from_c(const pk_walk& w) { return {to_string(w.id), to_string(w.strategy), to_string(w.index), w.cost, to_string(w.reason)}; }
+inline Move from_c(const pk_move& m) { return {from_c(m.walk), to_string(m.problem), m.rows, m.window_ms, m.needed_bytes}; }
 inline Ledger from_c(const pk_ledger& l) {
   return {checked_kind(l.state, PK_LEDGER_ABSENT, PK_LEDGER_OLDER), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
 }
@@ -138,7 +139,7 @@ inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visi
 
 inline Signal from_c(const pk_signal& s) { return {to_string(s.name), s.value, s.limit}; }
 inline Space from_c(const pk_space& s) { return {s.bytes, s.reusable_bytes, s.dead_bytes, s.needed_bytes, s.free_bytes, to_string(s.advice)}; }
-inline Range from_c(const pk_range& r) { return {to_string(r.cursor), r.max_rows, r.lock_wait_ms, r.chunk, to_string(r.until)}; }
+inline Range from_c(const pk_range& r) { return {to_string(r.cursor), r.max_rows, r.lock_wait_ms, r.chunk, to_string(r.until), r.window_ms}; }
 
 /// Owns what a connection last handed out; the C structs point into it until the next put.
 class Outbox {
@@ -169,10 +170,14 @@ class Outbox {
 
   pk_walks put(std::vector<Walk> walks) {
     clear();
-    for (Walk& w : walks) {
-      walks_.push_back({keep(std::move(w.id)), keep(std::move(w.strategy)), keep(std::move(w.index)), w.cost, keep(std::move(w.reason))});
-    }
+    for (Walk& w : walks) walks_.push_back(view(w));
     return {walks_.data(), walks_.size()};
+  }
+
+  pk_moves put(std::vector<Move> moves) {
+    clear();
+    for (Move& m : moves) moves_.push_back({view(m.walk), keep(std::move(m.problem)), m.rows, m.window_ms, m.needed_bytes});
+    return {moves_.data(), moves_.size()};
   }
 
   pk_ledger put(Ledger l) {
@@ -251,12 +256,15 @@ class Outbox {
     return {views.data(), views.size()};
   }
 
+  pk_walk view(Walk& w) { return {keep(std::move(w.id)), keep(std::move(w.strategy)), keep(std::move(w.index)), w.cost, keep(std::move(w.reason))}; }
+
   void clear() {
     texts_.clear();
     lists_.clear();
     samples_.clear();
     sample_views_.clear();
     walks_.clear();
+    moves_.clear();
     runs_.clear();
     archives_.clear();
     signals_.clear();
@@ -270,6 +278,7 @@ class Outbox {
   std::vector<Value> samples_;
   std::vector<pk_value> sample_views_;
   std::vector<pk_walk> walks_;
+  std::vector<pk_move> moves_;
   std::vector<pk_run> runs_;
   std::vector<pk_archive_info> archives_;
   std::vector<pk_signal> signals_;

@@ -160,6 +160,15 @@ struct Walk {
   std::string reason;
 };
 
+/// See pk_move.
+struct Move {
+  Walk walk;
+  std::string problem;  ///< why it can't be done here; empty: it can
+  std::int64_t rows = -1;
+  std::int64_t window_ms = -1;
+  std::int64_t needed_bytes = 0;
+};
+
 struct Slot {
   std::string key;
   std::int64_t epoch = 0;
@@ -210,6 +219,7 @@ struct Range {
   std::uint32_t lock_wait_ms = 1'000;
   std::int64_t chunk = 1;  ///< written into archived rows
   std::string until;       ///< a cut of split(): the pass ends there; empty: at the end of the table
+  std::uint32_t window_ms = 0;  ///< a move that keeps others waiting for longer is undone; 0: no limit
 };
 
 struct Deleted {
