@@ -18,6 +18,8 @@ using sdk::Rows;
 using sdk::Sql;
 using sdk::Value;
 
+constexpr const char* before_all_rows = "(0,0)";  // lines on a page are numbered from 1
+
 class IndexWalk final : public LeafWalk {
  public:
   IndexWalk(sdk::SqlSession& session, RangeRemover& remover, const PgDialect& dialect, std::int64_t table_oid, std::string column,
@@ -27,7 +29,7 @@ class IndexWalk final : public LeafWalk {
   std::vector<std::string> statements() const override {
     if (leaves_.empty()) return {};
     const Leaf& leaf = leaves_.front();
-    return {probe({0, "", IndexEntry{}}, leaf, 1000).text(), remover_.remove_text(leaf, [&](Sql& out) { add_range(out, IndexEntry{}, IndexEntry{}, ""); })};
+    return {value_probe({0, "", IndexEntry{}}, leaf, 1000).text(), remover_.remove_text(leaf, [&](Sql& out) { add_range(out, IndexEntry{}, IndexEntry{}, ""); })};
   }
 
   Deleted next(const Range& range) override {
@@ -56,9 +58,7 @@ class IndexWalk final : public LeafWalk {
  private:
   Deleted chunk(const Leaf& leaf, IndexPlace place, std::int64_t max_rows) {
     for (std::int64_t rows = max_rows;; rows = std::max<std::int64_t>(rows / 2, 1)) {
-      const Rows found = session_.fetch(probe(place, leaf, rows));
-      std::optional<IndexEntry> until;
-      if (!found.empty()) until = IndexEntry{found[0].at(0).text, found[0].at(1).text};
+      const std::optional<IndexEntry> until = end_of_chunk(place, leaf, rows);
       const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.after, until, place.last); }, max_rows);
       if (removed.too_many) {
         if (rows > 1) continue;
@@ -84,11 +84,35 @@ class IndexWalk final : public LeafWalk {
     return rows[0][0].text;
   }
 
-  // The entry that ends a chunk of so many rows, or no row when the range ends before.
-  Sql probe(const IndexPlace& place, const Leaf& leaf, std::int64_t rows) const {
+  // The entry that ends a chunk of so many rows; nothing when the range ends before. A cut between two values is read off the
+  // index alone; only among rows of one value the rows themselves are looked up.
+  std::optional<IndexEntry> end_of_chunk(const IndexPlace& place, const Leaf& leaf, std::int64_t rows) {
+    if (rows > 1) {
+      const Rows next_value = session_.fetch(value_probe(place, leaf, rows));
+      if (next_value.empty()) return std::nullopt;
+      if (!place.after || place.after->column != next_value[0].at(0).text) return IndexEntry{next_value[0][0].text, before_all_rows};
+    }
+    const Rows found = session_.fetch(entry_probe(place, leaf, rows));
+    if (found.empty()) return std::nullopt;
+    return IndexEntry{found[0].at(0).text, found[0].at(1).text};
+  }
+
+  Sql value_probe(const IndexPlace& place, const Leaf& leaf, std::int64_t rows) const {
     Sql sql(dialect_);
-    // Named, because ORDER BY would take result columns of the same names for the row's own.
-    sql << "SELECT " << column_ << "::text AS value, ctid::text AS address FROM " << remover_.target(leaf) << " WHERE ";
+    // Named, because ORDER BY would take a result column of the same name for the row's own.
+    sql << "SELECT " << column_ << "::text AS purgekit_value FROM " << remover_.target(leaf) << " WHERE " << column_ << " <= ";
+    sql.bind(Value::string(place.last)) << "::" << type_;
+    if (place.after) {
+      sql << " AND " << column_ << " >= ";
+      sql.bind(Value::string(place.after->column)) << "::" << type_;
+    }
+    sql << " ORDER BY " << column_ << dialect_.limit(1, rows);
+    return sql;
+  }
+
+  Sql entry_probe(const IndexPlace& place, const Leaf& leaf, std::int64_t rows) const {
+    Sql sql(dialect_);
+    sql << "SELECT " << column_ << "::text AS purgekit_value, ctid::text AS purgekit_address FROM " << remover_.target(leaf) << " WHERE ";
     add_range(sql, place.after, std::nullopt, place.last);
     sql << " ORDER BY " << column_ << ", ctid" << dialect_.limit(1, rows - 1);
     return sql;

@@ -127,7 +127,7 @@ class TidWalk final : public LeafWalk {
     const Address page_end{place.at.page + 1, 0};
     Sql probe(dialect_);
     // Named, because ORDER BY would take a result column of the same name for the row's own.
-    probe << "SELECT ctid::text AS address FROM " << remover_.target(leaf) << " WHERE ";
+    probe << "SELECT ctid::text AS purgekit_address FROM " << remover_.target(leaf) << " WHERE ";
     add_range(probe, place.at, page_end);
     probe << " ORDER BY ctid" << dialect_.limit(max_rows);
     const Rows rows = session_.fetch(probe);
