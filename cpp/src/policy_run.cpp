@@ -17,6 +17,7 @@ namespace {
 
 constexpr int most_passes = 20;
 constexpr int most_takeover_tries = 4;
+constexpr int most_cut_tries = 3;
 // Parts for each worker: whoever is through with one takes the next, so that none waits long for the last.
 constexpr std::size_t parts_a_worker = 4;
 // Of all cuts together, since they are written into the ledger with each chunk.
@@ -224,11 +225,27 @@ void PolicyRun::walk_pass() {
   }
 }
 
+// A table that can't be cut at the moment is walked by one.
+std::vector<std::string> PolicyRun::cuts_of_walk() {
+  for (int tries = 1;; ++tries) {
+    try {
+      return context_.session.split(context_.options.workers * parts_a_worker);
+    } catch (const sdk::Error& e) {
+      work_.check_stop();
+      context_.flight.error(work_.report.policy, "cutting the walk", e);
+      if (e.connection_lost()) worker_.reconnect();
+      if (tries < most_cut_tries && (e.connection_lost() || e.retryable())) continue;
+      log().warn("policy {}: the table can't be cut into parts for several workers: {}", work_.report.policy, e.message());
+      return {};
+    }
+  }
+}
+
 // A fresh pass is cut into parts for several workers; one that was begun is gone on with as it was cut.
 void PolicyRun::cut_walk() {
   const bool fresh = work_.parts.size() == 1 && work_.parts[0].cursor.empty() && work_.parts[0].until.empty();
   if (!fresh || context_.options.workers <= 1 || !can_skip_rows(work_.walk) || shares_children(plan_)) return;
-  std::vector<std::string> cuts = context_.session.split(context_.options.workers * parts_a_worker);
+  std::vector<std::string> cuts = cuts_of_walk();
   const auto bytes = [&] {
     std::size_t sum = 0;
     for (const std::string& cut : cuts) sum += 2 * cut.size();
@@ -248,15 +265,27 @@ void PolicyRun::cut_walk() {
   work_.parts.push_back({from, ""});
 }
 
-// As many workers as there are parts for; those that can't connect are done without.
+// As many workers as there are parts for; those that can't connect or prepare are done without.
 void PolicyRun::hire() {
   const std::size_t wanted = std::min(context_.options.workers, work_.parts.size());
+  if (wanted < context_.options.workers && work_.report.chunks == 0) {
+    log().warn("policy {}: {} has work for {} of {} workers: it is small, or its walk ({}) can't be cut", work_.report.policy, work_.report.table, wanted,
+               context_.options.workers, work_.walk.strategy);
+  }
   while (hands_.size() + 1 < wanted) {
     try {
       hands_.push_back(std::make_unique<Hand>(work_));
     } catch (const sdk::Error& e) {
-      log().warn("policy {}: no connection for worker {}: {}; going on with {}", work_.report.policy, hands_.size() + 2, e.message(), hands_.size() + 1);
+      log().warn("policy {}: no session for worker {}: {}; going on with {}", work_.report.policy, hands_.size() + 2, e.message(), hands_.size() + 1);
       break;
+    }
+  }
+  for (std::size_t i = 0; i + 1 < wanted && i < hands_.size(); ++i) {
+    try {
+      hands_[i]->worker.prepare(work_.keeper.walk_now_ns());
+    } catch (const sdk::Error& e) {
+      log().warn("policy {}: worker {} can't begin: {}; going on with {}", work_.report.policy, i + 2, e.message(), i + 1);
+      hands_.resize(i);
     }
   }
   work_.workers = std::min(hands_.size() + 1, wanted);
@@ -279,8 +308,8 @@ void PolicyRun::walk_together() {
       work_.halted = true;
     }
   };
-  for (std::size_t i = 0; i + 1 < work_.workers; ++i) hands_[i]->worker.prepare(work_.keeper.walk_now_ns());
   std::vector<std::thread> threads;
+  threads.reserve(work_.workers);  // nothing may be thrown while one is running
   try {
     for (std::size_t i = 0; i + 1 < work_.workers; ++i) threads.emplace_back([&guarded, &worker = hands_[i]->worker] { guarded(worker); });
   } catch (const std::system_error& e) {

@@ -37,6 +37,7 @@ class PolicyRun {
   void walk_pass();
   void walk_together();
   void cut_walk();
+  std::vector<std::string> cuts_of_walk();
   void hire();
 
   RunContext& context_;

@@ -172,8 +172,11 @@ void MysqlConnection::lock_run(const std::string& key) {
   set_idle_limit(true);
   // Names may have 64 characters and are one space for the whole server.
   const sdk::Rows rows = query("SELECT GET_LOCK(CONCAT('purgekit:', SHA1(?)), 0)", {Value::string(key)});
-  if (rows.at(0).at(0).kind == PK_VALUE_NULL || rows[0][0].i64 != 1) {
+  const bool failed = rows.at(0).at(0).kind == PK_VALUE_NULL;
+  if (failed || rows[0][0].i64 != 1) {
     if (run_locks_.empty()) set_idle_limit(false);
+    // The fence decides anyway; taking it for another purge would keep everybody out while it lasts.
+    if (failed) throw Error(PK_NOT_SUPPORTED, "the server could not take the lock that tells purges of one table apart early");
     throw Error(PK_LOCK_TIMEOUT, "another purge of this table is running; nothing was changed");
   }
   run_locks_.insert(key);

@@ -155,7 +155,7 @@ class Database:
         Args:
             plan: from ``plan``, or policies.
             limits: how far and how hard it may go.
-            on_progress: called with a dict at most once a chunk, from another thread.
+            on_progress: called with a dict at most once a chunk, on the thread that called ``run``.
             ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
             control: to stop or cancel it from elsewhere.
             accept_clock: as for ``plan``.

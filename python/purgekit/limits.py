@@ -58,7 +58,7 @@ class Limits:
         _check("lock_wait_ms", self.lock_wait_ms, least=0, most=2**32 - 1, whole=True)
         _check("max_fraction", self.max_fraction, above=0, most=1)
         if self.pace not in PACES:
-            raise _refusal(f"pace must be gentle or fast, not '{printable(self.pace)}'{did_you_mean(self.pace, PACES)}")
+            raise _refusal(f"unknown pace '{printable(self.pace)}'{did_you_mean(str(self.pace), PACES)}")
         _check("workers", self.workers, above=0, most=MOST_WORKERS, whole=True)
         if self.until is not None:
             _clock_and_zone("until", self.until, 1)
@@ -85,10 +85,7 @@ class Limits:
 def check_reclaim(reclaim: str) -> None:
     """Refuse an unknown word for what is done after a purge."""
     if reclaim not in RECLAIMS:
-        raise _refusal(
-            f"reclaim must be none, statistics or space, not '{printable(reclaim)}'"
-            f"{did_you_mean(str(reclaim), RECLAIMS)}"
-        )
+        raise _refusal(f"unknown reclaim '{printable(reclaim)}'{did_you_mean(str(reclaim), RECLAIMS)}")
 
 
 def _refusal(message: str) -> PurgeRefused:

@@ -12,15 +12,14 @@ from bench import data
 from bench.place import Place, memory_for_building_mb
 from servers import Connection
 
-
 PAGE_BYTES = 4096
 
 
 def copy_by_pages(source: Path, target: Path) -> None:
     """As an application would have written it.
 
-    Larger writes leave the file in large folios of the page cache (Linux 6.16 and later), where writing a single page costs
-    several times as much.
+    Larger writes leave the file in large folios of the page cache (Linux 6.16 and later), where writing a single page
+    costs several times as much.
     """
     with source.open("rb", buffering=1 << 20) as pages, target.open("wb", buffering=0) as out:
         while page := pages.read(PAGE_BYTES):

@@ -56,6 +56,35 @@ TEST_F(Workers, ThoseWithoutAConnectionAreDoneWithout) {
   EXPECT_EQ(r.rows_deleted(), 150);
 }
 
+TEST_F(Workers, ThoseThatCannotPrepareAreDoneWithout) {
+  fill(300);
+  const Plan planned = plan();
+  // The first worker prepares when it takes the table; only then is the walk cut.
+  db.always["split"] = [](Connection& connection) { connection.db().always["prepare"] = raise(PK_PRIVILEGE, "revoked meanwhile"); };
+  const PolicyReport r = only(run(planned));
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.workers, 1u);
+  EXPECT_EQ(r.rows_deleted(), 150);
+}
+
+TEST_F(Workers, ALineLostWhileCuttingIsMadeAnew) {
+  fill(3'000);
+  db.at("split", 1, raise(PK_CONNECTION_LOST, "gone"));
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.workers, 3u);
+  EXPECT_EQ(r.rows_deleted(), 1'500);
+}
+
+TEST_F(Workers, ATableThatCannotBeCutNowIsWalkedByOne) {
+  fill(300);
+  db.always["split"] = raise(PK_PRIVILEGE, "statistics are not for this user");
+  const PolicyReport r = only(run());
+  EXPECT_EQ(r.status, "completed") << r.error_message;
+  EXPECT_EQ(r.workers, 1u);
+  EXPECT_EQ(r.rows_deleted(), 150);
+}
+
 TEST_F(Workers, MaxRowsIsNotExceeded) {
   fill(3'000);
   run_options.max_rows = 777;

@@ -8,7 +8,6 @@ import re
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,14 +139,12 @@ def test_postgresql_leaves_a_locked_table_alone(postgresql_url: str, admin: Admi
     holder = admin(postgresql_url).cursor()
     holder.execute("BEGIN")
     holder.execute(f"LOCK TABLE {TABLE} IN SHARE UPDATE EXCLUSIVE MODE")
-    started = time.monotonic()
     with pk.connect(postgresql_url, lock_wait_ms=200) as db:
         report = db.run(sessions_policy(), limits=FAST, reclaim="space")
     holder.execute("ROLLBACK")
     care = report.policies[0]["care"]
     assert (report.status, report.exit_code, care["status"]) == ("completed", 0, "failed")
     assert "holds a lock" in care["warning"]
-    assert time.monotonic() - started < 30
 
 
 # MySQL and MariaDB

@@ -20,10 +20,9 @@ import pytest
 import purgekit as pk
 from engine.tables import HOUR_S, TABLE, make_sessions, now_s, sessions_policy, survivors
 from engine.test_killed import command, policy_file
-from purgekit.plugins import find_backends
 from purgekit.state import RunStore
+from purgekit.testing.session import open_session
 from purgekit.tune import Tuning, tune
-from purgekit.url import parse_url
 from servers import Connection, connect
 
 ROWS = 400
@@ -50,26 +49,6 @@ EXPECTED = {
 }
 
 
-@contextlib.contextmanager
-def session(url: str) -> Iterator[Any]:
-    find_backends()
-    target = parse_url(url)
-    opened = pk._core.Session(
-        pk._core.backend_for(target.scheme),
-        scheme=target.scheme,
-        user=target.user,
-        password=target.password,
-        host=target.host,
-        port=target.port,
-        database=target.database,
-        options=target.options,
-    )
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
 @pytest.fixture
 def checker(any_url: str, admin: Callable[[str], Connection]) -> Connection:
     connection = admin(any_url)
@@ -84,7 +63,7 @@ EXPIRED = ROWS - len(LIVE)
 def test_signals_of_each_database(any_url: str, checker: Connection) -> None:
     policy = sessions_policy()
     now_ns = time.time_ns()
-    with session(any_url) as opened:
+    with open_session(any_url) as opened:
         opened.prepare(policy, now_ns, opened.propose(policy, now_ns)[0]["id"])
         opened.pressure()
         signals = {signal["name"]: signal for signal in opened.pressure()}
@@ -127,7 +106,7 @@ def queue_for_a_lock(url: str) -> Iterator[Callable[[], None]]:
 
 def until_waiting(url: str) -> None:
     """The server itself counts them as waiting."""
-    with session(url) as opened:
+    with open_session(url) as opened:
         end = time.monotonic() + BOUND_S
         while time.monotonic() < end:
             if any(s["name"] == "lock_waits" and s["value"] >= WAITERS for s in opened.pressure()):

@@ -1,16 +1,14 @@
 """What people read of space and care, and the option on the command line."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command import purgekit
 from purgekit.care import care_line, space_line
 
 POLICY = '[[policy]]\nname = "old"\ntable = "things"\nexpired = { column = "expires", unit = "s" }\n'
@@ -60,18 +58,6 @@ def arguments(tmp_path: Path) -> list[str]:
     return ["run", f"sqlite:///{tmp_path / 'app.db'}", str(tmp_path / "policy.toml"), "--yes"]
 
 
-def purgekit(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "purgekit", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-
-
 def test_terminal_tells_space_and_care(arguments: list[str]) -> None:
     done = purgekit(*arguments, "--reclaim", "space")
     assert done.returncode == 0, done.stderr
@@ -91,5 +77,5 @@ def test_json_tells_them(arguments: list[str]) -> None:
 def test_unknown_word_is_refused(arguments: list[str]) -> None:
     done = purgekit(*arguments, "--reclaim", "vacuum")
     assert done.returncode == 2
-    assert "reclaim must be none, statistics or space" in done.stderr
+    assert "unknown reclaim" in done.stderr and "known: none, statistics, space" in done.stderr
     assert "Traceback" not in done.stderr

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from command import purgekit
+
 NOW_MS = 1_714_979_289_000
 POLICY = """
 [[policy]]
@@ -23,20 +25,8 @@ expired = { column = "expires", unit = "ms" }
 """
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "purgekit", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **environment},
-    )
-
-
 def run_json(*arguments: str) -> Any:
-    return json.loads(run(*arguments, "--json").stdout)
+    return json.loads(purgekit(*arguments, "--json").stdout)
 
 
 @pytest.fixture
@@ -69,7 +59,7 @@ def test_plan_run_history(database: str, policy: str) -> None:
     assert {"policy", "table", "cutoff_utc", "strategy", "index", "chunk_rows", "statements", "warnings"} <= set(entry)
     assert left(database) == 2000
 
-    done = run("run", database, policy, "--yes", "--json")
+    done = purgekit("run", database, policy, "--yes", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == report["exit_code"] == 0
     assert (report["schema"], report["status"], report["rows_deleted"]) == ("purgekit.run/1", "completed", 1500)
@@ -83,7 +73,7 @@ def test_plan_run_history(database: str, policy: str) -> None:
             "completed",
             1500,
         )
-    assert run("history", "20000101T000000000Z-000000").returncode == 2
+    assert purgekit("history", "20000101T000000000Z-000000").returncode == 2
 
 
 def test_text_output_goes_to_stdout_and_is_plain(database: str, policy: str) -> None:
@@ -94,11 +84,11 @@ def test_text_output_goes_to_stdout_and_is_plain(database: str, policy: str) -> 
         ("packs",),
         ("backends",),
     ):
-        done = run(*arguments)
+        done = purgekit(*arguments)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
         assert "\x1b" not in done.stdout + done.stderr
-    assert "purgeable" in run("plan", database, policy).stdout
+    assert "purgeable" in purgekit("plan", database, policy).stdout
 
 
 REFUSED = [
@@ -130,7 +120,7 @@ REFUSED = [
 @pytest.mark.parametrize(("arguments", "part"), REFUSED, ids=[" ".join(a)[:40] for a, _ in REFUSED])
 def test_refusal_is_one_line_and_exit_2(database: str, policy: str, arguments: list[str], part: str) -> None:
     filled = [a.replace("{db}", database).replace("{policy}", policy) for a in arguments]
-    done = run(*filled)
+    done = purgekit(*filled)
     assert done.returncode == 2
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
@@ -138,7 +128,7 @@ def test_refusal_is_one_line_and_exit_2(database: str, policy: str, arguments: l
     assert done.stdout == ""
     assert left(database) == 2000
     if arguments[0] != "demo":
-        error = json.loads(run(*filled, "--json").stdout)
+        error = json.loads(purgekit(*filled, "--json").stdout)
         assert (error["schema"], error["exit_code"]) == ("purgekit.error/1", 2)
         assert set(error) == {"schema", "code", "message", "table", "policy", "exit_code"}
         assert part in error["message"]
@@ -147,7 +137,7 @@ def test_refusal_is_one_line_and_exit_2(database: str, policy: str, arguments: l
 def test_all_policies_are_checked_before_the_first_delete(database: str, policy: str, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text(POLICY.replace('"things"', '"thinks"').replace('"old"', '"typo"'))
-    done = run("run", database, policy, str(other), "--yes", "--json")
+    done = purgekit("run", database, policy, str(other), "--yes", "--json")
     error = json.loads(done.stdout)
     assert (done.returncode, error["policy"], error["table"]) == (2, "typo", "thinks")
     assert "things" in error["message"]
@@ -222,7 +212,7 @@ def test_names_from_the_database_cannot_steer_the_terminal(tmp_path: Path, polic
     toml = tmp_path / "evil.toml"
     toml.write_text(POLICY.replace('"things"', '"things\\u001b[2J"').replace('"expires"', '"expires\\u001b"'))
     for arguments in (("plan",), ("plan", "--json"), ("run", "--yes"), ("run", "--yes", "--json")):
-        done = run(arguments[0], f"sqlite:///{path}", str(toml), *arguments[1:])
+        done = purgekit(arguments[0], f"sqlite:///{path}", str(toml), *arguments[1:])
         assert "\x1b" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
@@ -235,15 +225,15 @@ def test_backends_and_packs() -> None:
     assert (sqlite["status"], sqlite["schemes"]) == ("ok", ["sqlite"])
     packs = run_json("packs", "wso2-is")
     assert packs["packs"][0]["policies"][0]["policy"] == "wso2-is/sessions"
-    assert "logout marker" in run("packs", "wso2-is", "--notes").stdout
+    assert "logout marker" in purgekit("packs", "wso2-is", "--notes").stdout
 
 
 @pytest.mark.parametrize("command", ["", "demo", "plan", "run", "history", "packs", "backends"])
 def test_help_teaches(command: str) -> None:
-    done = run(*([command] if command else []), "--help")
+    done = purgekit(*([command] if command else []), "--help")
     assert done.returncode == 0
     assert "purgekit demo" in done.stdout if not command else "Example" in done.stdout
-    assert run().returncode == 2
+    assert purgekit().returncode == 2
 
 
 def test_output_into_a_closed_pipe(database: str, policy: str) -> None:
@@ -258,15 +248,15 @@ def test_output_into_a_closed_pipe(database: str, policy: str) -> None:
 
 
 def test_demo(tmp_path: Path) -> None:
-    done = run("demo", "--rows", "3000", "--dir", str(tmp_path))
+    done = purgekit("demo", "--rows", "3000", "--dir", str(tmp_path))
     assert done.returncode == 0, done.stderr
     for part in ("before", "after", "rows/s", "IDN_FED_AUTH_SESSION_MAPPING"):
         assert part in done.stdout
-    again = run("demo", "--rows", "1000", "--dir", str(tmp_path))
+    again = purgekit("demo", "--rows", "1000", "--dir", str(tmp_path))
     assert again.returncode == 0, again.stderr
     foreign = tmp_path / "other" / "purgekit-demo.db"
     foreign.parent.mkdir()
     foreign.write_text("mine")
-    refused = run("demo", "--rows", "1000", "--dir", str(foreign.parent))
+    refused = purgekit("demo", "--rows", "1000", "--dir", str(foreign.parent))
     assert (refused.returncode, foreign.read_text()) == (2, "mine")
     assert "--dir" in refused.stderr

@@ -50,7 +50,7 @@ struct RunOptions {
   PaceSink pacer{};                        ///< a user's own, beside the limits above; called from the workers' threads
 };
 
-/// Told after each chunk and while waiting, on the thread that runs.
+/// Told after each chunk and while waiting, one at a time, on the thread of the worker concerned.
 struct Progress {
   std::string policy;
   std::string table;

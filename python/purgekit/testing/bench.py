@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from purgekit import Database, Policy, _core, connect
-from purgekit.plugins import find_backends
 from purgekit.testing.quirks import Quirks
-from purgekit.url import parse_url
+from purgekit.testing.session import open_session
 
 Row = dict[str, Any]
 
@@ -86,25 +85,9 @@ class Bench:
 
     # Through the backend
 
-    @contextlib.contextmanager
-    def session(self) -> Iterator[_core.Session]:
+    def session(self) -> contextlib.AbstractContextManager[_core.Session]:
         """The bare verbs."""
-        find_backends()
-        target = parse_url(self.quirks.url)
-        session = _core.Session(
-            _core.backend_for(target.scheme),
-            scheme=target.scheme,
-            user=target.user,
-            password=target.password,
-            host=target.host,
-            port=target.port,
-            database=target.database,
-            options=target.options,
-        )
-        try:
-            yield session
-        finally:
-            session.close()
+        return open_session(self.quirks.url)
 
     def database(self) -> Database:
         """A connection as people use it."""
