@@ -276,11 +276,24 @@ void check_room(Session& session, const PolicyPlan& plan) {
 }
 
 void look_before(PolicyWork& work) {
+  try {
+    work.log_bytes_before = work.context.session.log_bytes();
+  } catch (const sdk::Error& e) {
+    log().debug("policy {}: how long the logs are is not known: {}", work.report.policy, e.message());
+  }
   if (const auto space = looked(work)) work.report.space.before = figures(*space);
 }
 
 void look_after(PolicyWork& work) {
   PolicyReport& report = work.report;
+  if (work.log_bytes_before && report.status == "completed") {
+    try {
+      const std::optional<std::int64_t> now = work.context.session.log_bytes();
+      if (now && *now >= *work.log_bytes_before) report.log_bytes = *now - *work.log_bytes_before;
+    } catch (const sdk::Error& e) {
+      log().debug("policy {}: how long the logs are is not known: {}", report.policy, e.message());
+    }
+  }
   if (work.context.options.reclaim != Reclaim::none) tend(work);
   // Where the purge failed, the line or the server may be why, and nobody is to wait for them once more.
   if (report.status == "failed" || report.stop_reason == "another_run" || work.context.control.cancelled()) return;

@@ -18,12 +18,16 @@ Forecast forecast(std::int64_t rows_total, std::int64_t rows_purgeable, std::int
   if (rows_purgeable == 0) {
     out.seconds = 0;
     out.transactions = 0;
+    out.log_bytes = 0;
   } else if (rehearsal && rehearsal->rows_visited > 0 && rehearsal->elapsed_ms > 0) {
     const auto weight = [&](std::int64_t deleted, std::int64_t visited) { return static_cast<double>(deleted) + passed_row * static_cast<double>(std::max<std::int64_t>(visited - deleted, 0)); };
     const double ms_of_weight = rehearsal->elapsed_ms / weight(rehearsal->rows_deleted, rehearsal->rows_visited);
     const double ms = ms_of_weight * weight(rows_purgeable, whole_walk ? rows_total : rows_purgeable);
     out.seconds = ms / 1000;
     out.transactions = std::max<std::int64_t>(1, std::llround(std::ceil(ms / chunk_ms)));
+    if (rehearsal->log_bytes && rehearsal->rows_deleted > 0) {
+      out.log_bytes = std::llround(static_cast<double>(*rehearsal->log_bytes) / static_cast<double>(rehearsal->rows_deleted) * static_cast<double>(rows_purgeable));
+    }
   }
   return out;
 }

@@ -102,6 +102,9 @@ void fill_optional(pk_backend& t) {
   if (t.moves == nullptr) {
     t.moves = [](C*, const pk_purge*, std::int64_t, std::int64_t, pk_moves*, pk_error* e) -> std::int32_t { return not_supported("moves", e); };
   }
+  if (t.log_bytes == nullptr) {
+    t.log_bytes = [](C*, std::int64_t*, pk_error* e) -> std::int32_t { return not_supported("log_bytes", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

@@ -21,7 +21,7 @@ Json or_null(const std::optional<T>& value) {
 }
 
 Json forecast_json(const Forecast& f) {
-  Json out = {{"seconds", or_null(f.seconds)}, {"transactions", or_null(f.transactions)}, {"freed_bytes", or_null(f.freed_bytes)}, {"rehearsal", nullptr}};
+  Json out = {{"seconds", or_null(f.seconds)}, {"transactions", or_null(f.transactions)}, {"log_bytes", or_null(f.log_bytes)}, {"freed_bytes", or_null(f.freed_bytes)}, {"rehearsal", nullptr}};
   if (f.rehearsal) {
     out["rehearsal"] = {{"rows_visited", f.rehearsal->rows_visited},
                         {"rows_deleted", f.rehearsal->rows_deleted},
@@ -57,6 +57,7 @@ std::string Plan::to_json() const {
                  {"skipped", p.skipped},
                  {"strategy", p.walk.strategy},
                  {"strategy_reason", p.walk.reason},
+                 {"walks", Json::array()},
                  {"index", p.walk.index.empty() ? Json(nullptr) : Json(p.walk.index)},
                  {"chunk_rows", p.chunk_rows},
                  {"bytes", p.table.bytes},
@@ -65,6 +66,7 @@ std::string Plan::to_json() const {
                  {"forecast", forecast_json(p.forecast)},
                  {"dependents", Json::array()},
                  {"warnings", warnings}};
+    for (const sdk::Walk& w : p.walks) item["walks"].push_back({{"strategy", w.strategy}, {"index", w.index.empty() ? Json(nullptr) : Json(w.index)}, {"cost", w.cost}, {"reason", w.reason}});
     for (const sdk::Dependent& d : p.dependents) item["dependents"].push_back(table_name_text(d.schema, d.table));
     item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
     out["policies"].push_back(std::move(item));

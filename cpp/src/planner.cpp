@@ -202,7 +202,8 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const LoweredPredicate guarded = lower_guarded(policy.deletable(), input, plan.guards);
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
   check_archives(session, plan.archives, proposal, false);
-  plan.walk = best_walk(session.propose(proposal, plan.rows_total, plan.rows_purgeable), plan.table);
+  plan.walks = session.propose(proposal, plan.rows_total, plan.rows_purgeable);
+  plan.walk = best_walk(plan.walks, plan.table);
   refuse_endless_scan(plan);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);

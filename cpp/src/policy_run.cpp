@@ -43,6 +43,8 @@ PolicyRun::PolicyRun(RunContext& context, const PolicyPlan& plan, std::size_t or
   report.strategy = plan.walk.strategy;
   report.at_least = !work_.keeper.enabled();
   report.forecast_s = plan.forecast.seconds;
+  report.forecast_chunks = plan.forecast.transactions;
+  report.forecast_log_bytes = plan.forecast.log_bytes;
   if (plan.skipped) return;
   report.tables.push_back({report.table, 0, 0});
   for (const sdk::Dependent& d : plan.dependents) report.tables.push_back({table_name_text(d.schema, d.table), 0, 0});

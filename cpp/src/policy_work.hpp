@@ -80,6 +80,7 @@ struct PolicyWork {
   std::atomic<bool> halted{false};   ///< one of them has ended by an error or a stop: nobody begins another chunk
   std::int64_t pass_deleted = 0;
   std::map<std::pair<std::string, std::string>, Blocked> blocked_in_pass{};
+  std::optional<std::int64_t> log_bytes_before{};
   std::atomic<bool> gave_up{false};
   std::int64_t fraction_limit = -1;  ///< most rows that may go, where the plan's figures are estimates; -1: none
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,8 +17,9 @@ constexpr std::uint32_t lock_wait_ms = 200;  // a locked row is no reason to kee
 constexpr std::int64_t most_rows = 100'000;
 
 Rehearsal chunk(Session& session, const PolicyPlan& plan, const std::string& cursor, std::int64_t rows) {
-  const auto start = std::chrono::steady_clock::now();
   Rehearsal out;
+  const std::optional<std::int64_t> logged = session.log_bytes();
+  const auto start = std::chrono::steady_clock::now();
   session.begin("", 0, 0);
   try {
     const sdk::Deleted range = session.delete_range({cursor, rows, lock_wait_ms, 1, ""});
@@ -25,6 +27,7 @@ Rehearsal chunk(Session& session, const PolicyPlan& plan, const std::string& cur
     out.rows_deleted = range.rows_deleted;
     for (std::size_t i = 0; i < plan.dependents.size() && range.rows_deleted > 0; ++i) out.rows_of_dependents += session.delete_children(i);
     out.elapsed_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    if (const auto now = session.log_bytes(); now && logged && *now > *logged) out.log_bytes = *now - *logged;
   } catch (...) {
     try {
       session.rollback();

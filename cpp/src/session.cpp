@@ -219,6 +219,17 @@ bool Session::reclaim(const pk_purge& purge, pk_care care) {
   return done != 0;
 }
 
+std::optional<std::int64_t> Session::log_bytes() {
+  std::int64_t bytes = 0;
+  try {
+    call(backend_.log_bytes, &bytes);
+  } catch (const sdk::Error& e) {
+    if (e.connection_lost()) throw;
+    return std::nullopt;
+  }
+  return bytes;
+}
+
 std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   pk_moves out{};
   call(backend_.moves, &purge, rows_total, rows_matching, &out);

@@ -37,6 +37,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
   std::vector<sdk::Signal> pressure() override { return gauge_.read(line_); }
+  std::int64_t log_bytes() override { return PressureGauge::log_bytes(line_); }
 
  private:
   // SqlSession

@@ -78,6 +78,21 @@ void PressureGauge::add_rate(std::vector<sdk::Signal>& out, const char* signal, 
   out.push_back({signal, std::max(0.0, (after->second - before->second) / elapsed_s), 0});
 }
 
+std::int64_t PressureGauge::log_bytes(Line& line) {
+  // Innodb_lsn_current counts what is still in memory as well, but not every server has it.
+  std::int64_t written = -1;
+  std::int64_t reached = -1;
+  std::int64_t binary = 0;
+  for (const sdk::Row& row : line.query("SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_os_log_written', 'Innodb_lsn_current', 'Binlog_bytes_written')", {})) {
+    const auto bytes = static_cast<std::int64_t>(number(row.at(1)));
+    if (row.at(0).text == "Innodb_os_log_written") written = bytes;
+    else if (row[0].text == "Innodb_lsn_current") reached = bytes;
+    else binary = bytes;
+  }
+  if (written < 0 && reached < 0) throw Error(PK_NOT_SUPPORTED, "the server's status does not tell how long its log is");
+  return (reached >= 0 ? reached : written) + binary;
+}
+
 std::vector<sdk::Signal> PressureGauge::read(Line& line) {
   if (!learned_) learn(line);
   Status now = status(line);

@@ -17,6 +17,8 @@ class PressureGauge {
  public:
   /// \throws Error PK_NOT_SUPPORTED when the server tells nothing of what is looked for
   std::vector<sdk::Signal> read(Line& line);
+  /// Redo log and, where the server counts it, binary log, in bytes since it was started.
+  static std::int64_t log_bytes(Line& line);
   /// Another session, maybe another server: forget what was learned of it.
   void reset() { *this = PressureGauge(); }
 

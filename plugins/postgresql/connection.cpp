@@ -108,6 +108,14 @@ double PgConnection::replica_lag() {
 }
 
 // Of the table that is being purged, or of none yet.
+std::int64_t PgConnection::log_bytes() {
+  const bool renamed = line_.server_version() >= 100000;
+  return query(renamed ? "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::bigint"
+                       : "SELECT pg_catalog.pg_xlog_location_diff(pg_catalog.pg_current_xlog_insert_location(), '0/0')::bigint",
+               {})
+      .at(0).at(0).i64;
+}
+
 std::vector<sdk::Signal> PgConnection::pressure() {
   const std::int64_t oid = purge_.table.empty() ? 0 : table_oid(purge_);
   if (!gauge_ || gauge_->table_oid() != oid) gauge_.emplace(static_cast<SqlSession&>(*this), line_.server_version(), oid);

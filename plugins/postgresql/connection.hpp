@@ -40,6 +40,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
   std::vector<sdk::Signal> pressure() override;
+  std::int64_t log_bytes() override;
 
  private:
   // SqlSession

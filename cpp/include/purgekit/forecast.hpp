@@ -13,12 +13,14 @@ struct Rehearsal {
   std::int64_t rows_deleted = 0;
   std::int64_t rows_of_dependents = 0;
   double elapsed_ms = 0;
+  std::optional<std::int64_t> log_bytes{};  ///< that the server's logs grew by meanwhile, by whomever
 };
 
 /// All figures for one worker at full speed. Nothing where nobody knows.
 struct Forecast {
   std::optional<double> seconds;              ///< deleting; counting and waiting for COMMIT come on top
   std::optional<std::int64_t> transactions;   ///< chunks
+  std::optional<std::int64_t> log_bytes;      ///< that its logs will grow by: write-ahead or redo log, and binary log
   std::optional<std::int64_t> freed_bytes;    ///< taken by the purgeable rows now, in the table and its indexes
   std::optional<Rehearsal> rehearsal;
 };

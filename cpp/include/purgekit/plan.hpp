@@ -38,6 +38,7 @@ struct PolicyPlan {
   std::vector<sdk::ArchiveTable> archives;  ///< none, or of the table and then of each dependent
   std::string clock_doubt;  ///< why a run refuses until accept_clock; empty: plausible
   Forecast forecast{};
+  std::vector<sdk::Walk> walks{};  ///< all that the backend offered
 };
 
 struct Plan {

@@ -86,6 +86,9 @@ struct PolicyReport {
   double elapsed_s = 0;
   double throttled_s = 0;
   std::optional<double> forecast_s;  ///< what the plan said of elapsed_s, if it was rehearsed
+  std::optional<std::int64_t> forecast_chunks{};
+  std::optional<std::int64_t> forecast_log_bytes{};
+  std::optional<std::int64_t> log_bytes{};  ///< that the server's logs grew by while rows were deleted, by whomever
   std::map<std::string, double> waits_s;  ///< of throttled_s, by what was waited for
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;

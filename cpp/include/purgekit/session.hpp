@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class Session {
   std::vector<sdk::Signal> pressure();
   sdk::Space space(const pk_purge& purge);
   bool reclaim(const pk_purge& purge, pk_care care);
+  /// Nothing where it can't be told.
+  std::optional<std::int64_t> log_bytes();
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }

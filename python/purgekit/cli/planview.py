@@ -31,6 +31,8 @@ def _forecast(forecast: dict[str, Any]) -> str:
     parts = []
     if forecast["seconds"] is not None:
         parts.append(f"about {duration(forecast['seconds'])} in {plural(forecast['transactions'], 'transaction')}")
+    if forecast.get("log_bytes"):
+        parts.append(f"{size(forecast['log_bytes'])} of log")
     if forecast["freed_bytes"]:
         parts.append(f"{size(forecast['freed_bytes'])} to become free for new rows")
     if rehearsal := forecast["rehearsal"]:

@@ -120,6 +120,7 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
       *done = c->impl->reclaim(from_c(*p), static_cast<pk_care>(care)) ? 1 : 0;
     });
   };
+  out.log_bytes = [](C* c, std::int64_t* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->impl->log_bytes(); }); };
   out.moves = [](C* c, const pk_purge* p, std::int64_t total, std::int64_t matching, pk_moves* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->out.put(c->impl->moves(from_c(*p), total, matching)); });
   };

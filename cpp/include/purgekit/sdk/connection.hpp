@@ -60,6 +60,7 @@ class Connection {
   virtual Space space(const Purge&) { return unsupported<Space>("space"); }
   /// True when nothing is left to do.
   virtual bool reclaim(const Purge&, pk_care) { return unsupported<bool>("reclaim"); }
+  virtual std::int64_t log_bytes() { return unsupported<std::int64_t>("the length of its logs"); }
   /// None: every row goes by a walk.
   virtual std::vector<Move> moves(const Purge&, std::int64_t, std::int64_t) { return {}; }
 
