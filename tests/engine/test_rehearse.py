@@ -17,7 +17,7 @@ ROWS = 4_000
 
 
 def tells_log(connection: Connection, url: str) -> bool:
-    """Whether the server tells how long its log is before it is written out; a rolled-back chunk leaves nothing in SQLite's."""
+    """Whether the server tells how long its log is before it is written; a rolled-back chunk leaves none on SQLite."""
     if not url.startswith("mysql"):
         return url.startswith("postgresql")
     cursor = connection.cursor()
