@@ -18,7 +18,7 @@ ROWS = 4_000
 
 def tells_log(connection: Connection, url: str) -> bool:
     """Whether the server tells how long its log is before it is written; a rolled-back chunk leaves none on SQLite."""
-    if not url.startswith("mysql"):
+    if url.startswith(("sqlite", "postgresql")):
         return url.startswith("postgresql")
     cursor = connection.cursor()
     cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_lsn_current'")
