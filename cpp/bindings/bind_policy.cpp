@@ -9,6 +9,14 @@
 #include "purgekit/policy.hpp"
 
 namespace purgekit::bindings {
+namespace {
+
+/// A duration as text, or nanoseconds.
+std::int64_t to_duration_ns(const std::variant<std::string, std::int64_t>& duration) {
+  return std::holds_alternative<std::string>(duration) ? parse_duration(std::get<std::string>(duration)) : std::get<std::int64_t>(duration);
+}
+
+}  // namespace
 
 void bind_policy(py::module_& module) {
   using namespace py::literals;
@@ -40,13 +48,17 @@ void bind_policy(py::module_& module) {
 
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
-                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<std::string>& archive) {
+                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<std::string>& archive, std::string strategy,
+                       const std::variant<std::string, std::int64_t>& move_window) {
              Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), archive.value_or("")};
-             p.grace_ns = std::holds_alternative<std::string>(grace) ? parse_duration(std::get<std::string>(grace)) : std::get<std::int64_t>(grace);
+             p.grace_ns = to_duration_ns(grace);
+             p.strategy = std::move(strategy);
+             p.move_window_ns = to_duration_ns(move_window);
              p.check();
              return p;
            }),
-           "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none(), "archive"_a = py::none())
+           "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none(), "archive"_a = py::none(),
+          "strategy"_a = "auto", "move_window"_a = Policy::default_move_window_ns)
       .def_readonly("name", &Policy::name)
       .def_readonly("table", &Policy::table)
       .def_readonly("where", &Policy::where)
@@ -56,6 +68,8 @@ void bind_policy(py::module_& module) {
       .def_readonly("optional", &Policy::optional)
       .def_readonly("held_while", &Policy::held_while)
       .def_property_readonly("archive", [](const Policy& p) { return p.archive.empty() ? std::nullopt : std::optional<std::string>(p.archive); })
+      .def_readonly("strategy", &Policy::strategy)
+      .def_readonly("move_window_ns", &Policy::move_window_ns)
       .def_property_readonly("zones",
                              [](const Policy& p) {
                                std::vector<std::string> zones;

@@ -31,6 +31,15 @@ Json forecast_json(const Forecast& f) {
   return out;
 }
 
+Json move_json(const sdk::Move& m) {
+  return {{"strategy", m.walk.strategy},
+          {"reason", m.walk.reason},
+          {"problem", m.problem.empty() ? Json(nullptr) : Json(m.problem)},
+          {"rows", m.rows < 0 ? Json(nullptr) : Json(m.rows)},
+          {"window_s", m.window_ms < 0 ? Json(nullptr) : Json(static_cast<double>(m.window_ms) / 1000)},
+          {"needed_bytes", m.needed_bytes}};
+}
+
 }  // namespace
 
 std::string Plan::to_json() const {
@@ -68,6 +77,10 @@ std::string Plan::to_json() const {
                  {"warnings", warnings}};
     for (const sdk::Walk& w : p.walks) item["walks"].push_back({{"strategy", w.strategy}, {"index", w.index.empty() ? Json(nullptr) : Json(w.index)}, {"cost", w.cost}, {"reason", w.reason}});
     for (const sdk::Dependent& d : p.dependents) item["dependents"].push_back(table_name_text(d.schema, d.table));
+    item["move"] = p.move ? move_json(*p.move) : Json(nullptr);
+    if (p.move) item["move"]["move_window_s"] = static_cast<double>(p.policy.move_window_ns) / 1e9;
+    item["proposals"] = Json::array();
+    for (const sdk::Move& m : p.proposals) item["proposals"].push_back(move_json(m));
     item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
     out["policies"].push_back(std::move(item));
   }

@@ -6,6 +6,7 @@
 #include "archive.hpp"
 #include "clock_check.hpp"
 #include "json.hpp"
+#include "moves.hpp"
 #include "purgekit/deadline.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
@@ -202,8 +203,11 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const LoweredPredicate guarded = lower_guarded(policy.deletable(), input, plan.guards);
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
   check_archives(session, plan.archives, proposal, false);
-  plan.walks = session.propose(proposal, plan.rows_total, plan.rows_purgeable);
-  plan.walk = best_walk(plan.walks, plan.table);
+  plan_move(session, proposal, options, plan);
+  if (!plan.move) {
+    plan.walks = session.propose(proposal, plan.rows_total, plan.rows_purgeable);
+    plan.walk = best_walk(plan.walks, plan.table);
+  }
   refuse_endless_scan(plan);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);
@@ -219,6 +223,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const bool sized = plan.table.bytes >= 0 && plan.table.index_bytes >= 0;
   const bool whole_walk = plan.walk.strategy != "index-range" && plan.walk.strategy != "scan";
   plan.forecast = forecast(plan.rows_total, plan.rows_purgeable, sized ? plan.table.bytes + plan.table.index_bytes : -1, whole_walk, rehearsal, options.chunk_ms);
+  if (plan.move) forecast_move(plan);
   return plan;
 }
 

@@ -10,6 +10,10 @@
 namespace purgekit {
 namespace {
 
+const std::vector<std::string> strategies = {"auto", "partition", "swap", "truncate"};
+constexpr std::int64_t least_move_window_ns = 10'000'000;
+constexpr std::int64_t most_move_window_ns = 86'400'000'000'000;
+
 // One part of a dotted name; `quoted` tells whether it stood in double quotes.
 std::string next_part(std::string_view& rest, bool& quoted, std::string_view whole) {
   std::string part;
@@ -76,6 +80,12 @@ void Policy::check() const {
   if (name.empty()) bad_policy("a policy needs a name");
   parse_table_name(table);
   if (grace_ns < 0) bad_policy("policy " + printable(name) + ": grace is negative");
+  if (std::find(strategies.begin(), strategies.end(), strategy) == strategies.end()) {
+    bad_policy("policy " + printable(name) + ": unknown strategy " + printable(strategy) + did_you_mean(strategy, strategies) + "; it is auto, partition, swap or truncate");
+  }
+  if (move_window_ns < least_move_window_ns || move_window_ns > most_move_window_ns) {
+    bad_policy("policy " + printable(name) + ": move_window must lie between 10ms and 1d");
+  }
   if (max_fraction && !(*max_fraction > 0 && *max_fraction <= 1)) bad_policy("policy " + printable(name) + ": max_fraction must lie above 0 and at most at 1");
   for (const DependentRule& d : dependents) {
     parse_table_name(d.table);
@@ -91,6 +101,9 @@ std::string Policy::to_json() const {
   if (optional) out["optional"] = true;
   if (held_while) out["held_while"] = Json::parse(held_while->to_json());
   if (!archive.empty()) out["archive"] = archive;
+  // What is as by default is left out: the text is hashed, and walks begun by an earlier version go on.
+  if (strategy != "auto") out["strategy"] = strategy;
+  if (move_window_ns != default_move_window_ns) out["move_window"] = format_duration(move_window_ns);
   if (!dependents.empty()) {
     out["dependents"] = Json::array();
     for (const DependentRule& d : dependents) {
@@ -104,11 +117,13 @@ std::string Policy::to_json() const {
 
 Policy Policy::from_json(std::string_view text) {
   const Json json = parse_json(text, "the policy");
-  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "archive"}, "the policy");
+  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "archive", "strategy", "move_window"}, "the policy");
   if (!json.contains("where")) bad_policy("a policy without a rule would take every row; give it one");
   Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}, ""};
   if (json.contains("held_while")) out.held_while = Predicate::from_json(json["held_while"].dump());
   if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
+  out.strategy = text_member(json, "strategy", "the policy", "auto");
+  if (json.contains("move_window")) out.move_window_ns = duration_of(json["move_window"], "move_window");
   if (json.contains("grace")) out.grace_ns = duration_of(json["grace"], "grace");
   if (json.contains("max_fraction")) {
     if (!json["max_fraction"].is_number()) bad_policy("max_fraction must be a number");

@@ -190,6 +190,17 @@ void PolicyRun::record_outcome() {
   }
 }
 
+// A stroke keeps others waiting, so what it would find out at its end is asked beforehand where the plan did not know.
+bool PolicyRun::nothing_to_move() {
+  if (!work_.moving()) return false;
+  const auto matching = [&] { return worker_.count(lower_guarded(plan_.policy.deletable(), worker_.input(plan_.now_ns), plan_.guards)); };
+  if (work_.fraction_limit >= 0) {
+    worker_.refresh_fraction_limit();
+    if (matching() > work_.fraction_limit) throw Stop{"max_fraction"};
+  }
+  return plan_.rows_purgeable == 0 && matching() == 0;
+}
+
 void PolicyRun::walk() {
   SlotKeeper& keeper = work_.keeper;
   resumed_pass_ = !keeper.continues().empty();
@@ -197,13 +208,16 @@ void PolicyRun::walk() {
   for (;;) {
     work_.pass_deleted = 0;
     work_.blocked_in_pass.clear();
-    walk_pass();
+    if (!nothing_to_move()) walk_pass();
     const std::int64_t left = worker_.count(lower_guarded(plan_.policy.deletable(), worker_.input(plan_.now_ns), plan_.guards));
     const bool progressed = work_.pass_deleted > 0 || resumed_pass_;
     resumed_pass_ = false;
     // The rule holds for no row that could be deleted; then for none at all, unless something holds rows back.
     if (left == 0 && plan_.guards.empty() && !plan_.policy.held_while) return;
-    if (left == 0 || !progressed || work_.gave_up || keeper.pass() >= most_passes) break;
+    // What a move left, or came since, goes by a walk: nobody is made to wait for it a second time.
+    const bool moved = work_.moving();
+    if (left == 0 || !(progressed || moved) || work_.gave_up || keeper.pass() >= most_passes) break;
+    if (moved && !worker_.choose_walk(false)) break;
     keeper.new_pass(plan_.now_ns);
     work_.parts = keeper.parts();
     worker_.prepare(plan_.now_ns);
@@ -246,7 +260,7 @@ std::vector<std::string> PolicyRun::cuts_of_walk() {
 // A fresh pass is cut into parts for several workers; one that was begun is gone on with as it was cut.
 void PolicyRun::cut_walk() {
   const bool fresh = work_.parts.size() == 1 && work_.parts[0].cursor.empty() && work_.parts[0].until.empty();
-  if (!fresh || context_.options.workers <= 1 || !can_skip_rows(work_.walk) || shares_children(plan_)) return;
+  if (!fresh || context_.options.workers <= 1 || !can_skip_rows(work_.walk) || work_.moving() || shares_children(plan_)) return;
   std::vector<std::string> cuts = cuts_of_walk();
   const auto bytes = [&] {
     std::size_t sum = 0;

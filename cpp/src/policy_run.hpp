@@ -34,6 +34,7 @@ class PolicyRun {
   void settle_doubt();
   std::string what_is_safe() const;
   void walk();
+  bool nothing_to_move();
   void walk_pass();
   void walk_together();
   void cut_walk();

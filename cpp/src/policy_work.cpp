@@ -51,7 +51,7 @@ void PolicyWork::account() {
   context.flight.chunk(report.policy, {{"number", report.chunks}, {"pass", keeper.pass()}, {"seq", keeper.seq()}, {"rows", chunk.range.rows_deleted},
                                        {"visited", chunk.range.rows_visited}, {"children", chunk.children}, {"ms", chunk.elapsed_ms}, {"share_done", share_done()},
                                        {"part", std::int64_t{last_part - parts.data()}}});
-  pacer.record(chunk.visited(), chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context.elapsed_s());
+  if (!moving()) pacer.record(chunk.visited(), chunk.range.rows_deleted + chunk.children, chunk.elapsed_ms, context.elapsed_s());
   log().debug("policy {}: chunk {} deleted {} of {} rows in {:.1f} ms", report.policy, report.chunks, chunk.range.rows_deleted, chunk.visited(), chunk.elapsed_ms);
 }
 

@@ -96,6 +96,8 @@ struct PolicyWork {
   std::vector<TableCount> tables_after_chunk{};
 
   bool several() const { return workers > 1; }
+  /// The walk in hand is the move that the policy asked for: a chunk is a stroke, which is made as a whole or not at all.
+  bool moving() const { return plan.move && walk.id == plan.move->walk.id; }
   std::int64_t rows_allowed() const;
   /// Why the run is to end, whatever it has done so far; or empty.
   std::string asked_to_stop() const;

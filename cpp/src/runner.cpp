@@ -7,6 +7,7 @@
 #include "archive.hpp"
 #include "care.hpp"
 #include "json.hpp"
+#include "moves.hpp"
 #include "policy_run.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
@@ -109,6 +110,7 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
         refuse("now_ahead", "now = " + format_instant(p.now_ns) + " lies ahead of the database's clock " + format_instant(server.clock_utc_ns) + ": only plan may look ahead");
       }
       check_policy(session, p, options);
+      check_move_limits(p, options);
       if (check_archives(session, p.archives, archive_spec(p), true)) to_make.push_back(&p);
       if (options.reclaim == Reclaim::space) check_room(session, p);
     } catch (EngineError& e) {

@@ -7,7 +7,7 @@
 #include <random>
 #include <thread>
 
-#include "purgekit/error.hpp"
+#include "moves.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
 
@@ -168,7 +168,7 @@ bool Worker::try_chunk(std::int64_t& rows, bool stepping_over, Lock& lock) {
   const std::int64_t number = work_.next_chunk_number();
   lock.unlock();
   ChunkResult chunk;
-  chunk.range = session_.delete_range({part_->cursor, rows, lock_wait_ms, number, part_->until});
+  chunk.range = session_.delete_range({part_->cursor, rows, lock_wait_ms, number, part_->until, work_.moving() ? window_ms(plan_) : 0});
   std::vector<std::int64_t> children;
   if (chunk.range.rows_deleted > 0) {
     for (std::size_t i = 0; i < plan_.dependents.size(); ++i) children.push_back(session_.delete_children(i));
@@ -217,7 +217,7 @@ void Worker::committed(bool stepping_over) {
   in_commit_ = false;
   const ChunkResult chunk = work_.last_chunk;
   work_.account();
-  if (chunk.visited() > 0 && chunk.elapsed_ms > 0 && suspect_.rows == 0) sizer_.record(chunk.visited(), chunk.elapsed_ms);
+  if (chunk.visited() > 0 && chunk.elapsed_ms > 0 && suspect_.rows == 0 && !work_.moving()) sizer_.record(chunk.visited(), chunk.elapsed_ms);
   last_chunk_ms_ = chunk.elapsed_ms;
   last_chunk_rows_ = chunk.range.rows_deleted + chunk.children;
   suspect_.passed(chunk.visited(), stepping_over);
@@ -255,12 +255,13 @@ void Worker::count_retry() {
 Worker::Verdict Worker::after_error(const sdk::Error& e) {
   count_retry();
   log().debug("policy {}: chunk rolled back: {}", work_.report.policy, e.message());
+  if (work_.moving() && !may_repeat_move(e)) throw e;
   switch (e.code()) {
     case PK_FOREIGN_KEY:
     case PK_TRIGGER: return Verdict::skip_row;
     case PK_LOCK_TIMEOUT:
-      if (at_ledger_) {
-        // The database or the ledger is locked, not a row.
+      if (at_ledger_ || work_.moving()) {
+        // The database, the table or the ledger is locked, not a row.
         if (++begin_tries_ > most_begin_tries) {
           const Lock lock(work_.mutex);
           Blocked& b = work_.blocked_in_pass[{"lock", ""}];
@@ -268,7 +269,7 @@ Worker::Verdict Worker::after_error(const sdk::Error& e) {
           work_.gave_up = true;
           return Verdict::give_up;
         }
-        wait(backoff_s(begin_tries_), "database locked");
+        wait(backoff_s(begin_tries_), at_ledger_ ? "database locked" : "table locked");
         return Verdict::again;
       }
       if (suspect_.rows > 0 || ++lock_tries_ > most_lock_tries) return Verdict::skip_row;
@@ -297,24 +298,6 @@ void Worker::note_blocked(const sdk::Error& error) {
   b.message = error.message();
 }
 
-// A walk that sees matching rows only would stay at a blocked one for ever: take one that visits every row. Such a walk is never
-// cut, so no other worker is in it.
-void Worker::take_other_walk() {
-  const LoweredPredicate predicate = lower_guarded(plan_.policy.deletable(), input(plan_.now_ns), plan_.guards);
-  const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents, plan_.archives);
-  for (const sdk::Walk& other : session_.propose(spec, plan_.rows_total, plan_.rows_purgeable)) {
-    if (can_skip_rows(other)) {
-      log().info("policy {}: a row is blocked, walking on by {}", work_.report.policy, other.strategy);
-      work_.walk = other;
-      part_->cursor.clear();
-      work_.keeper.other_walk(other.id);
-      prepare(plan_.now_ns);
-      return;
-    }
-  }
-  work_.gave_up = true;
-}
-
 // A connection lost while rolling back has rolled back too.
 void Worker::roll_back() {
   try {
@@ -338,7 +321,7 @@ void Worker::reconnect() {
       session_.connect(context_.connection);
       if (work_.keeper.enabled()) session_.ledger_find(parse_table_name(context_.options.ledger));
       const sdk::Table table = session_.describe({plan_.table.schema, plan_.table.name, true, true});
-      if (fingerprint(table) != fingerprint(plan_.table)) throw sdk::Error(PK_SCHEMA_CHANGED, "table " + work_.report.table + " changed while the connection was lost");
+      if (!is_planned(table, plan_)) throw sdk::Error(PK_SCHEMA_CHANGED, "table " + work_.report.table + " changed while the connection was lost");
       try {
         lock_run();
       } catch (const sdk::Error& e) {
@@ -369,32 +352,6 @@ bool Worker::committed_after_reconnect() {
       }
       if (e.code() != PK_LOCK_TIMEOUT || tries >= 3) throw;
       session_.rollback();
-    }
-  }
-}
-
-// The limit came from an estimate of the whole; it is made exact before it stops a run.
-void Worker::refresh_fraction_limit() {
-  const double fraction = effective_max_fraction(context_.options.max_fraction, plan_.policy);
-  const std::int64_t rows = count(lower_all_rows());
-  const Lock lock(work_.mutex);
-  const std::int64_t total = rows + work_.report.rows_deleted();
-  work_.fraction_limit = static_cast<std::int64_t>(fraction * static_cast<double>(total));
-}
-
-std::int64_t Worker::count(const LoweredPredicate& predicate) {
-  const PurgeSpec spec(plan_.table, predicate.view());
-  for (int tries = 1;; ++tries) {
-    try {
-      return session_.count(spec);
-    } catch (const sdk::Error& e) {
-      if (context_.control.cancelled()) throw Stop{context_.control.reason()};
-      if (tries > 3) throw;
-      if (e.connection_lost()) {
-        reconnect();
-      } else if (!e.retryable()) {
-        throw;
-      }
     }
   }
 }

@@ -28,6 +28,9 @@ class Worker {
 
   std::int64_t count(const LoweredPredicate& predicate);
   LowerInput input(std::int64_t now_ns);
+  /// Take the cheapest walk for what is left, from its start; `by_every_row`: one that can step over rows. False: there is none.
+  bool choose_walk(bool by_every_row);
+  void refresh_fraction_limit();
   void lock_run();
   void unlock_run();
   void reconnect();
@@ -54,7 +57,6 @@ class Worker {
   void note_blocked(const sdk::Error& error);
   void take_other_walk();
   bool committed_after_reconnect();
-  void refresh_fraction_limit();
   // worker_pace.cpp
   void await_pace();
   void ask_pacer();

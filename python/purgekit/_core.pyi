@@ -117,11 +117,14 @@ class Policy:
         optional: bool = False,
         held_while: Predicate | None = None,
         archive: str | None = None,
+        strategy: str = "auto",
+        move_window: str | int = "60s",
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
         goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
-        rows are kept in the transaction that deletes them.
+        rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
+        ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
         """
     @property
     def name(self) -> str: ...
@@ -141,6 +144,10 @@ class Policy:
     def held_while(self) -> Predicate | None: ...
     @property
     def archive(self) -> str | None: ...
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def move_window_ns(self) -> int: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""

@@ -10,7 +10,7 @@ from purgekit import policyschema as schema
 from purgekit.text import did_you_mean, printable
 
 # Keys that a later version reads: named, so that nobody takes the refusal for a typing error.
-LATER_KEYS = ("strategy", "hold")
+LATER_KEYS = ("hold",)
 
 MODELS: dict[str, type[BaseModel]] = {
     "expired": schema.Time,

@@ -99,6 +99,8 @@ def _policy(table: Any) -> Policy:
         optional=checked.optional,
         held_while=None if checked.held_while is None else _needed(checked.held_while, "held_while"),
         archive=checked.archive,
+        strategy=checked.strategy,
+        move_window=checked.move_window,
     )
 
 

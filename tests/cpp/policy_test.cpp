@@ -21,7 +21,17 @@ TEST(Policy, ComesBackFromJson) {
   policy.optional = true;
   policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}};
   policy.held_while = Predicate::is_null("CLOSED_AT");
+  policy.strategy = "swap";
+  policy.move_window_ns = 1'500'000'000;
   EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+}
+
+// Its text is hashed, and a walk that an earlier version began goes on only under the same hash.
+TEST(Policy, WithoutAStrategyIsWrittenAsEver) {
+  EXPECT_EQ(sessions().to_json(), R"({"grace":"2h","name":"sessions","table":"IDN_SESSION","where":)" + sessions().where.to_json() + "}");
+  const Policy given = Policy::from_json(
+      R"({"name":"sessions","table":"IDN_SESSION","strategy":"auto","move_window":"60s","where":{"expired":{"column":"EXPIRY_TIME","unit":"ns"}}})");
+  EXPECT_EQ(given.to_json(), sessions().to_json());
 }
 
 TEST(Policy, WhatIsDeletedIsNotHeld) {
@@ -47,6 +57,11 @@ TEST(Policy, RefusesWhatIsWrong) {
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":1.5,"where":{"column":"A","null":true}})"), "max_fraction");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":0,"where":{"column":"A","null":true}})"), "max_fraction");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","max_fraction":"all","where":{"column":"A","null":true}})"), "number");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","strategy":"swop","where":{"column":"A","null":true}})"), "did you mean swap?");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","strategy":1,"where":{"column":"A","null":true}})"), "text");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","move_window":"0s","where":{"column":"A","null":true}})"), "move_window");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","move_window":"25h","where":{"column":"A","null":true}})"), "move_window");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","move_window":"soon","where":{"column":"A","null":true}})"), "soon");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","optional":1,"where":{"column":"A","null":true}})"), "true or false");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C"}],"where":{"column":"A","null":true}})"), "needs on");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C","on":{"X":1}}],"where":{"column":"A","null":true}})"), "columns");

@@ -59,6 +59,18 @@ def test_contract_examples_equal_their_python_form(tmp_path: Path) -> None:
     assert hash(tokens) == hash(pk.Policy.from_json(tokens.to_json()))
 
 
+def test_strategy(tmp_path: Path) -> None:
+    rule = 'expired = { column = "E", unit = "ns" }\n'
+    (plain,) = read(tmp_path, HEAD + rule)
+    (spelt_out,) = read(tmp_path, HEAD + 'strategy = "auto"\nmove_window = "1m"\n' + rule)
+    (swap,) = read(tmp_path, HEAD + 'strategy = "swap"\nmove_window = "1500ms"\n' + rule)
+    assert (plain.strategy, plain.move_window_ns) == ("auto", 60 * 10**9)
+    assert spelt_out.to_json() == plain.to_json()
+    assert (swap.strategy, swap.move_window_ns) == ("swap", 1_500_000_000)
+    assert swap == pk.Policy.from_json(swap.to_json())
+    assert swap != plain
+
+
 RULES = [
     ('all = [{ column = "A", null = true }]', pk.col("A").is_null()),
     ('all = [{ column = "A", null = false }]', pk.col("A").not_null()),
@@ -153,7 +165,11 @@ REFUSED = [
     (HEAD + 'all = [{ column = "A", op = "=" }]', "both op and value"),
     (HEAD + 'all = [{ column = "A", op = "~", value = 1 }]', "~"),
     (HEAD + "all = [{ in = [1] }]", "no column"),
-    (HEAD + 'strategy = "swap"\nexpired = { column = "E", unit = "ns" }', "'strategy' is not offered by this version"),
+    (HEAD + 'hold = "x"\nexpired = { column = "E", unit = "ns" }', "'hold' is not offered by this version"),
+    (HEAD + 'strategy = "swop"\nexpired = { column = "E", unit = "ns" }', "unknown strategy swop (did you mean swap?)"),
+    (HEAD + 'strategy = 1\nexpired = { column = "E", unit = "ns" }', "'strategy' must be text"),
+    (HEAD + 'move_window = "0s"\nexpired = { column = "E", unit = "ns" }', "move_window must lie between"),
+    (HEAD + 'move_window = "soon"\nexpired = { column = "E", unit = "ns" }', "soon"),
     (HEAD + 'max_fraction = 2.0\nexpired = { column = "E", unit = "ns" }', "max_fraction"),
     (HEAD + 'not_referenced_by = { table = "C", on = {} }', "not_referenced_by.on"),
     (

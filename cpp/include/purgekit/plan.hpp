@@ -39,6 +39,8 @@ struct PolicyPlan {
   std::string clock_doubt;  ///< why a run refuses until accept_clock; empty: plausible
   Forecast forecast{};
   std::vector<sdk::Walk> walks{};  ///< all that the backend offered
+  std::optional<sdk::Move> move{};     ///< what the policy's strategy asked for; then `walk` is the move's
+  std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 
 struct Plan {

@@ -25,6 +25,7 @@ struct DependentRule {
 
 struct Policy {
   static constexpr std::int64_t default_grace_ns = 7'200'000'000'000;  ///< two hours
+  static constexpr std::int64_t default_move_window_ns = 60'000'000'000;  ///< a minute
 
   std::string name;
   std::string table;  ///< as written: "schema.table", with double quotes where a name needs them
@@ -38,6 +39,9 @@ struct Policy {
   std::optional<Predicate> held_while;
   /// Where deleted rows are kept: "table", "table:NAME" or a folder's path; empty: nowhere.
   std::string archive;
+  /// How rows go: "auto" (by a walk), or by a move: "partition", "swap", "truncate".
+  std::string strategy = "auto";
+  std::int64_t move_window_ns = default_move_window_ns;  ///< longest time that a move may keep others waiting
 
   /// What a deleting statement tests: `where`, and not `held_while`.
   Predicate deletable() const;

@@ -41,6 +41,20 @@ def _forecast(forecast: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _window(move: dict[str, Any]) -> str:
+    most = f"at most {duration(move['move_window_s'])} (move_window)"
+    about = "" if move["window_s"] is None else f"about {duration(move['window_s'])}, "
+    room = f"; room for {size(move['needed_bytes'])} is needed meanwhile" if move["needed_bytes"] else ""
+    return f"others wait for the table: {about}{most}{room}"
+
+
+def _proposal(proposal: dict[str, Any]) -> str:
+    rows = "" if proposal["rows"] is None else f" about {plural(proposal['rows'], 'row')}"
+    wait = "" if proposal["window_s"] is None else f", others wait for about {duration(proposal['window_s'])}"
+    room = f", {size(proposal['needed_bytes'])} of room" if proposal["needed_bytes"] else ""
+    return f'strategy = "{proposal["strategy"]}":{rows}{wait}{room}; {proposal["reason"]}'
+
+
 def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     if not entry.get("skipped"):
         exact = entry["exact"]
@@ -53,9 +67,15 @@ def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
         reason = f": {entry['strategy_reason']}" if entry.get("strategy_reason") else ""
         index = f" on {entry['index']}" if entry["index"] else ""
         yield "strategy", f"{entry['strategy']}{index}{reason}"
-        yield "chunks", f"{plural(entry['chunk_rows'], 'row')} to begin with, then by time"
+        if move := entry["move"]:
+            yield "window", Text(_window(move), style="bold")
+        else:
+            yield "chunks", f"{plural(entry['chunk_rows'], 'row')} to begin with, then by time"
         if forecast := _forecast(entry["forecast"]):
             yield "forecast", forecast
+        for proposal in entry["proposals"]:
+            if proposal["problem"] is None and proposal["rows"] != 0:
+                yield "or", _proposal(proposal)
         if entry.get("dependents"):
             yield "with it", ", ".join(entry["dependents"])
         if entry.get("archive"):

@@ -208,6 +208,8 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
   Transaction& transaction = open();
   if (!prepared_) throw Error(PK_INVALID_ARGUMENT, "nothing is prepared on this connection");
   const std::int64_t after = range.cursor.empty() ? 0 : std::stoll(range.cursor);
+  db_.ranges.push_back(range);
+  if (walk_.rfind("move:", 0) == 0) return stroke(after);
   if (!range.until.empty()) {
     pass_end_ = std::stoll(range.until);
   } else if (range.cursor.empty() || pass_end_ < 0 || ends_at_cut_) {
@@ -237,6 +239,22 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
   }
   if (out.done) out.cursor = std::to_string(pass_end_);
   return out;
+}
+
+sdk::Deleted Connection::stroke(std::int64_t after) {
+  const bool by_partition = walk_ == "move:partition";
+  const std::int64_t last = db_.rows.empty() ? 0 : db_.rows.rbegin()->first;
+  const std::int64_t until = by_partition ? after + db_.partition_rows : last;
+  std::set<std::int64_t> gone;
+  std::int64_t rows = 0;
+  for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= until; ++it) {
+    ++rows;
+    if (prepared_(it->second)) gone.insert(it->first);
+  }
+  if (by_partition && static_cast<std::int64_t>(gone.size()) != rows) gone.clear();  // it would not be exact
+  open().deleted.insert(gone.begin(), gone.end());
+  const auto deleted = static_cast<std::int64_t>(gone.size());
+  return {deleted, rows, std::to_string(until), until >= last, -1};
 }
 
 std::int64_t Connection::delete_children(std::size_t) {
@@ -316,6 +334,11 @@ double Connection::replica_lag() {
 std::vector<sdk::Signal> Connection::pressure() {
   const auto held = verb("pressure");
   return db_.signals.empty() ? unsupported<std::vector<sdk::Signal>>("pressure") : next_answer(db_.signals);
+}
+
+std::vector<sdk::Move> Connection::moves(const sdk::Purge&, std::int64_t, std::int64_t) {
+  const auto held = verb("moves");
+  return db_.moves;
 }
 
 namespace {

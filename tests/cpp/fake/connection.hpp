@@ -49,6 +49,7 @@ class Connection final : public sdk::Connection {
   sdk::Space space(const sdk::Purge&) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
   std::vector<sdk::Signal> pressure() override;
+  std::vector<sdk::Move> moves(const sdk::Purge&, std::int64_t, std::int64_t) override;
 
   // for scripts
   Database& db() { return db_; }
@@ -58,6 +59,7 @@ class Connection final : public sdk::Connection {
 
  private:
   using Matcher = std::function<bool(const Record&)>;
+  sdk::Deleted stroke(std::int64_t after);
   std::unique_lock<std::recursive_mutex> verb(const char* name);
   void lose();
   Transaction& open();

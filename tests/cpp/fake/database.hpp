@@ -57,6 +57,8 @@ struct Database {
   std::vector<sdk::Space> spaces;      ///< likewise
   int care_steps = 0;                  ///< until a table is looked after; 0: not offered
   std::vector<std::vector<sdk::Signal>> signals;  ///< likewise
+  std::vector<sdk::Move> moves;        ///< "move:swap" takes all matching rows at a stroke, "move:partition" the next full partition
+  std::int64_t partition_rows = 10;    ///< ids of one partition
   bool run_locked = false;
   bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout
@@ -71,6 +73,7 @@ struct Database {
   std::map<std::string, Action> always;
   std::map<std::string, int> calls;
   std::vector<std::pair<std::string, pk_care>> care;  ///< every step: table and what was asked for
+  std::vector<sdk::Range> ranges;  ///< of each delete_range
   std::vector<std::int64_t> prepared_cutoffs_ns;  ///< of the predicates that were prepared; 0: one without a time
 
   Database();

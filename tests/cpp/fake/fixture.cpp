@@ -39,6 +39,7 @@ Report RunTest::run() { return run(plan()); }
 Report RunTest::run(const Plan& plan) {
   db.calls.clear();
   db.prepared_cutoffs_ns.clear();
+  db.ranges.clear();
   rows_before = static_cast<std::int64_t>(db.rows.size());
   live_before = live();
   children_before = db.children_deleted;
