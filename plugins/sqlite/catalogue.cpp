@@ -120,7 +120,7 @@ void choose_key(Described& out, const std::vector<std::uint32_t>& primary_key, b
 void read_triggers(Database& db, Table& table) {
   for (const Row& r : db.query("SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name",
                                {Value::string(table.name)})) {
-    if (fires_on_delete(r.at(1).text)) table.delete_triggers.push_back(r.at(0).text);
+    if (fires_on("delete", r.at(1).text)) table.delete_triggers.push_back(r.at(0).text);
   }
 }
 

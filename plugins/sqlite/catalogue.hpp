@@ -28,7 +28,7 @@ std::vector<std::string> table_names(Database& db);
 /// Kind of a column from its declared type, by SQLite's own rules of affinity; times are text unless declared as numbers.
 pk_column_kind column_kind(const std::string& declared_type);
 
-/// The CREATE TRIGGER text, as SQLite keeps it, is about DELETE.
-bool fires_on_delete(const std::string& create_trigger);
+/// The CREATE TRIGGER text, as SQLite keeps it, is about this event ("delete", "insert", "update").
+bool fires_on(const std::string& event, const std::string& create_trigger);
 
 }  // namespace purgekit::sqlite

@@ -94,6 +94,7 @@ void SqliteConnection::connect(const ConnectParams& params) {
   run_locks_.release_all();
   forget_tables();
   described_.clear();
+  stroke_.reset();
   db_.set_statement_timeout(0);
   db_.set_lock_wait(params.connect_timeout_ms);
   try {

@@ -14,6 +14,7 @@
 #include "dialect.hpp"
 #include "purgekit/sdk/sql_connection.hpp"
 #include "run_lock.hpp"
+#include "stroke.hpp"
 
 namespace purgekit::sqlite {
 
@@ -51,6 +52,9 @@ class SqliteConnection final : public sdk::SqlConnection {
 
   // propose.cpp
   std::vector<sdk::Walk> propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
+
+  // moves.cpp
+  std::vector<sdk::Move> moves(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
 
   // walk.cpp
   std::vector<std::string> prepare(const sdk::Purge& purge) override;
@@ -100,6 +104,11 @@ class SqliteConnection final : public sdk::SqlConnection {
   // propose.cpp
   std::optional<sdk::Walk> index_proposal(const sdk::Purge& purge, const sdk::Index& index, const Bound& bound, std::int64_t rows_total);
 
+  // moves.cpp
+  std::vector<std::string> prepare_stroke(const sdk::Purge& purge);
+  sdk::Deleted make_stroke(const sdk::Range& range);
+  void end_stroke(bool committed);
+
   // walk.cpp
   sdk::Deleted delete_next(const sdk::Range& range);
   sdk::Deleted delete_by_rowid(const sdk::Range& range);
@@ -125,6 +134,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::vector<std::string> foreign_keys_;  // that can refuse a delete
   std::vector<std::string> triggers_;
   std::optional<ChunkBudget> budget_;  // in WAL mode
+  std::optional<Stroke> stroke_;       // in place of a walk
   sdk::Deleted open_chunk_{};          // what the open transaction did
 };
 

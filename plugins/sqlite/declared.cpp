@@ -42,14 +42,14 @@ bool has(const std::string& text, const char* part) { return text.find(part) != 
 
 }  // namespace
 
-bool fires_on_delete(const std::string& create_trigger) {
+bool fires_on(const std::string& event, const std::string& create_trigger) {
   std::size_t at = 0;
   std::string token = next_token(create_trigger, at);  // CREATE
   while (!token.empty() && token != "trigger") token = next_token(create_trigger, at);
   next_token(create_trigger, at);  // its name, whatever word that is
   token = next_token(create_trigger, at);
   while (token == "before" || token == "after" || token == "instead" || token == "of") token = next_token(create_trigger, at);
-  return token == "delete";
+  return token == event;
 }
 
 // The order of the tests is SQLite's own ("Determination Of Column Affinity"), with dates and booleans told apart first: they

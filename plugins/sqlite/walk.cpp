@@ -45,6 +45,8 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
   for (const sdk::Reference& reference : d.table.references) {
     if (reference.action == PK_FK_RESTRICT) foreign_keys_.push_back(reference.name);
   }
+  stroke_.reset();
+  if (purge.walk == swap_walk || purge.walk == truncate_walk) return prepare_stroke(purge);
   std::vector<std::string> statements;
   if (purge.walk == "key") {
     way_ = Way::key;
@@ -86,6 +88,12 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
 void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
   const Database::Activity activity(db_);
   open_chunk_ = {};
+  if (stroke_) {
+    stroke_->prepare_connection();
+    SqlConnection::begin(key, epoch, seq);
+    stroke_->begun();
+    return;
+  }
   if (!budget_) budget_.emplace();
   if (const auto room_bytes = db_.make_room(budget_->wanted_bytes())) budget_->set_limit(*room_bytes);
   else budget_.reset();
@@ -96,6 +104,7 @@ void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::in
 void SqliteConnection::commit() {
   const Database::Activity activity(db_);
   SqlConnection::commit();
+  if (stroke_) end_stroke(true);
   if (budget_) budget_->record(open_chunk_.rows_visited, open_chunk_.rows_deleted, db_.written_bytes());
   open_chunk_ = {};
 }
@@ -104,11 +113,13 @@ void SqliteConnection::rollback() {
   const Database::Activity activity(db_);
   open_chunk_ = {};
   SqlConnection::rollback();
+  if (stroke_) end_stroke(false);
 }
 
 Deleted SqliteConnection::delete_range(const Range& range) {
   const Database::Activity activity(db_);
   start_chunk(range);
+  if (stroke_) return make_stroke(range);
   try {
     open_chunk_ = delete_next(range);
   } catch (const Error& e) {
