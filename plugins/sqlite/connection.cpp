@@ -94,6 +94,7 @@ void SqliteConnection::connect(const ConnectParams& params) {
   run_locks_.release_all();
   forget_tables();
   described_.clear();
+  in_stroke_ = false;
   stroke_.reset();
   db_.set_statement_timeout(0);
   db_.set_lock_wait(params.connect_timeout_ms);
@@ -151,6 +152,7 @@ sdk::Ledger SqliteConnection::ledger_find(const sdk::TableName& name) {
   if (!name.schema.empty() && name.schema != "main") {
     throw Error(PK_INVALID_ARGUMENT, "no schema " + name.schema + " for the ledger: a SQLite file has one schema, main");
   }
+  ledger_name_ = name;
   return SqlConnection::ledger_find(name);
 }
 

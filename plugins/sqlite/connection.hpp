@@ -61,6 +61,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
+  void checkpoint(const sdk::Slot& slot) override;
   void commit() override;
   void rollback() override;
 
@@ -107,6 +108,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   // moves.cpp
   std::vector<std::string> prepare_stroke(const sdk::Purge& purge);
   sdk::Deleted make_stroke(const sdk::Range& range);
+  void begin_stroke(const std::string& key, std::int64_t epoch, std::int64_t seq);
   void end_stroke(bool committed);
 
   // walk.cpp
@@ -135,6 +137,9 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::vector<std::string> triggers_;
   std::optional<ChunkBudget> budget_;  // in WAL mode
   std::optional<Stroke> stroke_;       // in place of a walk
+  bool in_stroke_ = false;             // the transaction that is open is its own
+  std::function<void(sdk::SqlLedger&)> fence_stroke_;
+  sdk::TableName ledger_name_;
   sdk::Deleted open_chunk_{};          // what the open transaction did
 };
 

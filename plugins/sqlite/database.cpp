@@ -313,14 +313,18 @@ int Database::on_commit(void* self, sqlite3* handle, const char* schema, int pag
   return SQLITE_OK;
 }
 
-void Database::begin_immediate() {
-  rollback();
+void Database::require_own_file() {
   require_usable();
   if (file_id(path_) != id_) {
     throw sdk::Error(PK_CONNECTION_LOST, "the file at " + path_ + " was replaced while it was open; nothing more is written to the old one");
   }
   check_sole_library(id_, path_);
   if (read_only()) throw make_error(SQLITE_READONLY, "");  // SQLite itself would notice at the first change only
+}
+
+void Database::begin_immediate() {
+  rollback();
+  require_own_file();
   execute("BEGIN IMMEDIATE");
   in_transaction_ = true;
 }

@@ -64,6 +64,8 @@ class Database {
   /// Bytes written to the log or the file since the last call.
   std::int64_t written_bytes();
 
+  /// \throws sdk::Error when the file at our path is another one by now, is read-only, or another SQLite library has it open.
+  void require_own_file();
   void begin_immediate();
   void commit();
   void rollback() noexcept;

@@ -32,25 +32,32 @@ std::string stroke_problem(Database& db, const std::string& table) {
   return "";
 }
 
-Stroke::Stroke(Database& db, const sdk::Dialect& dialect, const Described& described, bool keeps_rows, const std::function<void(sdk::Sql&)>& add_predicate)
-    : db_(db), name_(described.table.name), table_("main." + dialect.quote(described.table.name)), definition_(definition(db, name_)), keeps_rows_(keeps_rows), kept_(dialect) {
-  const auto add = [&](const std::string& column) {
-    columns_ += (columns_.empty() ? "" : ", ") + column;
-    ++column_count_;
-  };
-  const bool rowid_is_column = std::any_of(described.table.columns.begin(), described.table.columns.end(), [&](const sdk::Column& c) { return dialect.quote(c.name) == described.rowid; });
-  if (!described.rowid.empty() && !rowid_is_column) add(described.rowid);
-  for (const sdk::Row& r : db.query("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0 ORDER BY cid", {Value::string(name_)})) add(dialect.quote(r.at(0).text));
-  kept_ << "SELECT " << (keeps_rows ? columns_ : "1") << " FROM " << table_ << " NOT INDEXED WHERE (";
+bool prefers_copy(Database& db, const sdk::Table& table) {
+  if (table.bytes < 0 || table.index_bytes < 0 || !SideCopy::is_possible(db)) return false;
+  const auto number = [&](const char* pragma) { return db.query(std::string("PRAGMA main.") + pragma).at(0).at(0).i64; };
+  const std::int64_t own_bytes = table.bytes + table.index_bytes;
+  const std::int64_t others_bytes = (number("page_count") - number("freelist_count")) * number("page_size") - own_bytes;
+  // Emptying writes each page of the table where deleted content is wiped, and next to none where it is not.
+  const bool wipes = number("secure_delete") == 1;
+  return others_bytes <= (wipes ? own_bytes : own_bytes / 5);
+}
+
+Stroke::Stroke(Database& db, const sdk::Dialect& dialect, const std::string& table, StrokeWay way, const std::function<void(sdk::Sql&)>& add_predicate)
+    : db_(db), dialect_(dialect), name_(table), table_("main." + dialect.quote(table)), definition_(definition(db, table)), way_(way),
+      columns_(stored_columns(db, dialect, table, &column_count_)), kept_(dialect) {
+  kept_ << "SELECT " << (way == StrokeWay::empty ? "1" : columns_) << " FROM " << table_ << " NOT INDEXED WHERE (";
   add_predicate(kept_);
   kept_ << ") IS NOT TRUE";
-  if (!keeps_rows) kept_ << " LIMIT 1";
+  if (way == StrokeWay::empty) kept_ << " LIMIT 1";
   db.check(kept_.text());
 }
 
 std::vector<std::string> Stroke::statements() const {
-  if (!keeps_rows_) return {kept_.text(), "DELETE FROM " + table_};
-  return {std::string("INSERT INTO ") + aside + " " + kept_.text(), "DELETE FROM " + table_, "INSERT INTO " + table_ + " (" + columns_ + ") SELECT * FROM " + aside};
+  switch (way_) {
+    case StrokeWay::empty: return {kept_.text(), "DELETE FROM " + table_};
+    case StrokeWay::copy: return {"INSERT INTO " + in_copy() + " " + kept_.text(), "and all other tables as they are; then the copy takes the place of the file's content (sqlite3_backup)"};
+    default: return {std::string("INSERT INTO ") + aside + " " + kept_.text(), "DELETE FROM " + table_, "INSERT INTO " + table_ + " (" + columns_ + ") SELECT * FROM " + aside};
+  }
 }
 
 // A row that stays may break a rule that was made, or switched on, after it was written. It stays all the same.
@@ -65,29 +72,61 @@ void Stroke::prepare_connection() {
 void Stroke::restore_connection() {
   if (!relaxed_) return;
   relaxed_ = false;
+  side_.reset();
   db_.execute("PRAGMA foreign_keys = ON");
   db_.execute("PRAGMA ignore_check_constraints = OFF");
   db_.execute(std::string("DROP TABLE IF EXISTS ") + aside);
 }
 
-sdk::Deleted Stroke::make(std::uint32_t window_ms, std::uint32_t statement_timeout_ms) {
-  check_unchanged();
+sdk::Deleted Stroke::make(std::uint32_t window_ms, std::uint32_t statement_timeout_ms, const sdk::TableName& ledger, const std::function<void(sdk::SqlLedger&)>& fence) {
   window_ms_ = window_ms;
   statement_timeout_ms_ = statement_timeout_ms;
-  const std::int64_t kept = set_aside();
-  sdk::Deleted out;
+  check_unchanged();
+  sdk::Deleted out = copies() ? copy(ledger, fence) : refill();
   out.done = true;
   out.share_done = 1;
+  left_ms();
+  return out;
+}
+
+sdk::Deleted Stroke::refill() {
+  if (way_ == StrokeWay::empty) verify_empty();
+  const std::int64_t kept = way_ == StrokeWay::empty ? 0 : set_aside();
+  sdk::Deleted out;
   out.rows_visited = timed([&] { return db_.execute("DELETE FROM " + table_); });
+  out.rows_deleted = out.rows_visited - kept;
   // OR ROLLBACK: nothing of this transaction is kept when it fails, so SQLite need not remember how to undo the statement alone.
   const std::string write_back = "INSERT OR ROLLBACK INTO " + table_ + " (" + columns_ + ") SELECT * FROM " + aside + " ORDER BY rowid";
   if (kept > 0 && timed([&] { return db_.execute(write_back); }) != kept) {
     throw Error(PK_INTERNAL, "fewer rows of " + name_ + " came back than were set aside; all is undone");
   }
-  out.rows_deleted = out.rows_visited - kept;
-  left_ms();
   return out;
 }
+
+sdk::Deleted Stroke::copy(const sdk::TableName& ledger, const std::function<void(sdk::SqlLedger&)>& fence) {
+  timed([&] {
+    side_->copy_others(name_);
+    return 0;
+  });
+  beside_.emplace(db_, dialect_);
+  ledger_.emplace(*beside_, sdk::TableName{SideCopy::schema, ledger.name});
+  fence(*ledger_);
+  sdk::Deleted out;
+  out.rows_visited = timed([&] { return db_.query("SELECT count(*) FROM " + table_).at(0).at(0).i64; });
+  out.rows_deleted = out.rows_visited - timed([&] { return db_.execute("INSERT INTO " + in_copy() + " " + kept_.text(), kept_.params()); });
+  timed([&] {
+    side_->complete();
+    return 0;
+  });
+  return out;
+}
+
+void Stroke::commit_copy() {
+  side_->commit([this] { left_ms(); });
+  side_.reset();
+}
+
+std::string Stroke::in_copy() const { return std::string(SideCopy::schema) + "." + dialect_.quote(name_) + " (" + columns_ + ")"; }
 
 // What was true when it was planned is asked again, now that nobody can change it: a column added since would be lost.
 void Stroke::check_unchanged() const {
@@ -95,14 +134,13 @@ void Stroke::check_unchanged() const {
   if (!problem.empty()) throw Error(PK_SCHEMA_CHANGED, "table " + name_ + " was changed since it was planned for, and no row was deleted; plan again (" + problem + ")");
 }
 
+void Stroke::verify_empty() {
+  if (timed([&] { return static_cast<std::int64_t>(db_.query(kept_.text(), kept_.params()).size()); }) == 0) return;
+  throw Error(PK_NOT_SUPPORTED, "table " + name_ + " holds a row that is to stay, so it was not emptied; strategy swap keeps such rows, and without a strategy the table is walked");
+}
+
 // How many rows stay.
 std::int64_t Stroke::set_aside() {
-  if (!keeps_rows_) {
-    if (timed([&] { return static_cast<std::int64_t>(db_.query(kept_.text(), kept_.params()).size()); }) > 0) {
-      throw Error(PK_NOT_SUPPORTED, "table " + name_ + " holds a row that is to stay, so it was not emptied; strategy swap keeps such rows, and without a strategy the table is walked");
-    }
-    return 0;
-  }
   std::string names;
   for (std::size_t i = 0; i < column_count_; ++i) names += (i == 0 ? "c" : ", c") + std::to_string(i);
   db_.execute(std::string("DROP TABLE IF EXISTS ") + aside);

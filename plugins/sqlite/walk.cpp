@@ -45,6 +45,7 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
   for (const sdk::Reference& reference : d.table.references) {
     if (reference.action == PK_FK_RESTRICT) foreign_keys_.push_back(reference.name);
   }
+  if (in_stroke_) end_stroke(false);
   stroke_.reset();
   if (purge.walk == swap_walk || purge.walk == truncate_walk) return prepare_stroke(purge);
   std::vector<std::string> statements;
@@ -89,9 +90,7 @@ void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::in
   const Database::Activity activity(db_);
   open_chunk_ = {};
   if (stroke_) {
-    stroke_->prepare_connection();
-    SqlConnection::begin(key, epoch, seq);
-    stroke_->begun();
+    begin_stroke(key, epoch, seq);
     return;
   }
   if (!budget_) budget_.emplace();
@@ -101,10 +100,17 @@ void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::in
   SqlConnection::begin(key, epoch, seq);
 }
 
+void SqliteConnection::checkpoint(const sdk::Slot& slot) {
+  const Database::Activity activity(db_);
+  if (in_stroke_ && stroke_->copies()) stroke_->copied_ledger().checkpoint(slot);
+  else SqlConnection::checkpoint(slot);
+}
+
 void SqliteConnection::commit() {
   const Database::Activity activity(db_);
-  SqlConnection::commit();
-  if (stroke_) end_stroke(true);
+  if (in_stroke_ && stroke_->copies()) stroke_->commit_copy();
+  else SqlConnection::commit();
+  if (in_stroke_) end_stroke(true);
   if (budget_) budget_->record(open_chunk_.rows_visited, open_chunk_.rows_deleted, db_.written_bytes());
   open_chunk_ = {};
 }
@@ -113,13 +119,13 @@ void SqliteConnection::rollback() {
   const Database::Activity activity(db_);
   open_chunk_ = {};
   SqlConnection::rollback();
-  if (stroke_) end_stroke(false);
+  if (in_stroke_) end_stroke(false);
 }
 
 Deleted SqliteConnection::delete_range(const Range& range) {
   const Database::Activity activity(db_);
   start_chunk(range);
-  if (stroke_) return make_stroke(range);
+  if (in_stroke_) return make_stroke(range);
   try {
     open_chunk_ = delete_next(range);
   } catch (const Error& e) {
