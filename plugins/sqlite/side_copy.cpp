@@ -98,7 +98,7 @@ void SideCopy::copy_settings() {
   db_.query("PRAGMA " + side + ".journal_mode = OFF");
   db_.execute("PRAGMA " + side + ".synchronous = OFF");
   db_.query("PRAGMA " + side + ".secure_delete = OFF");
-  db_.execute("PRAGMA " + side + ".cache_size = -32768");
+  db_.execute("PRAGMA " + side + ".cache_size = -16384");
   db_.execute("PRAGMA " + side + ".application_id = " + std::to_string(number(db_, "main.application_id")));
   db_.execute("PRAGMA " + side + ".user_version = " + std::to_string(number(db_, "main.user_version")));
 }
