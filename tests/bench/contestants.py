@@ -126,15 +126,18 @@ class Purgekit(Contestant):
     pace: str = "fast"
     chunk_ms: int = 100
     workers: int = 1
+    strategy: str = "auto"
 
     @property
     def name(self) -> str:
+        if self.strategy != "auto":
+            return f"purgekit, strategy {self.strategy}"
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
         return f"purgekit {self.pace}, {self.chunk_ms} ms, {workers}"
 
     def run(self, task: Task) -> Outcome:
         policy = task.folder / "policy.toml"
-        policy.write_text(task.rule.policy)
+        policy.write_text(f'{task.rule.policy}strategy = "{self.strategy}"\n')
         arguments = ["run", task.url, str(policy), "--yes", "--json", "--now", NOW_TEXT, "--max-fraction", "1"]
         arguments += ["--pace", self.pace, "--chunk-ms", str(self.chunk_ms), "--workers", str(self.workers)]
         ended = purgekit(arguments, task.folder)

@@ -14,7 +14,7 @@ from bench.pt_archiver import PtArchiver
 
 ALL = ("postgresql", "mariadb", "sqlite")
 SERVERS = ("postgresql", "mariadb")
-CONTESTANTS = ("delete", "delete-rc", "purgekit", "procedure", "pt-archiver", "loop")
+CONTESTANTS = ("delete", "delete-rc", "purgekit", "swap", "procedure", "pt-archiver", "loop")
 
 DEFAULTS: dict[str, Any] = {
     "backend": ALL,
@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "pace": ("fast",),
     "chunk_ms": (100,),
     "workers": (1,),
-    "contestants": ("delete", "purgekit", "procedure", "pt-archiver", "loop"),
+    "contestants": ("delete", "purgekit", "swap", "procedure", "pt-archiver", "loop"),
     "by": "created",
     "repeats": 3,
     "pool_mb": 2_048,
@@ -107,6 +107,8 @@ def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
         # Only InnoDB's default isolation locks rows that stay.
         "delete-rc": [PlainDelete("READ COMMITTED")] if backend == "mariadb" else [],
         "purgekit": [Purgekit(*variant) for variant in variants],
+        # PostgreSQL deletes as fast as it copies, so it is not offered there.
+        "swap": [Purgekit(strategy="swap")] if backend != "postgresql" else [],
         "procedure": [Procedure()],
         "pt-archiver": [PtArchiver()],
         "loop": [Loop()],
