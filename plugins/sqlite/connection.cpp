@@ -107,6 +107,8 @@ void SqliteConnection::connect(const ConnectParams& params) {
     if (e.message().find(path) == std::string::npos) e.context(path);
     throw;
   }
+  const std::string* wiping = params.option("secure_delete");
+  wiping_asked_ = wiping != nullptr && *wiping == "on";
   lock_wait_ms_ = params.lock_wait_ms;
   db_.set_lock_wait(lock_wait_ms_);
   statement_timeout_ms_ = params.statement_timeout_ms;

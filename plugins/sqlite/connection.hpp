@@ -106,6 +106,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::optional<sdk::Walk> index_proposal(const sdk::Purge& purge, const sdk::Index& index, const Bound& bound, std::int64_t rows_total);
 
   // moves.cpp
+  bool copies_for(const sdk::Table& table) { return !wiping_asked_ && prefers_copy(db_, table); }
   std::vector<std::string> prepare_stroke(const sdk::Purge& purge);
   sdk::Deleted make_stroke(const sdk::Range& range);
   void begin_stroke(const std::string& key, std::int64_t epoch, std::int64_t seq);
@@ -126,6 +127,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   RunLocks run_locks_;
   std::uint32_t lock_wait_ms_ = 1'000;
   std::uint32_t statement_timeout_ms_ = 0;
+  bool wiping_asked_ = false;  // by the URL: what is cut off a file is not wiped
   std::map<std::string, Described> described_;  // by exact name
 
   // The purge that was prepared.

@@ -61,7 +61,7 @@ std::vector<Move> SqliteConnection::moves(const sdk::Purge& purge, std::int64_t 
   const Database::Activity activity(db_);
   const sdk::Table& table = described(purge).table;
   const bool is_wal = db_.query("PRAGMA main.journal_mode").at(0).at(0).text == "wal";
-  const bool copies = prefers_copy(db_, table);
+  const bool copies = copies_for(table);
   const std::string waits = is_wal ? "other writers wait meanwhile, readers go on" : "all others wait meanwhile";
   const std::string how = copies ? "what stays in the file is copied, and the copy takes its place, so the file gets smaller; "
                                  : "what stays is set aside, the table emptied and what stays written back, in one transaction; ";
@@ -79,7 +79,7 @@ std::vector<Move> SqliteConnection::moves(const sdk::Purge& purge, std::int64_t 
 std::vector<std::string> SqliteConnection::prepare_stroke(const sdk::Purge& purge) {
   prepare_common(purge);
   if (!archives_.empty() || !children_.empty()) throw Error(PK_NOT_SUPPORTED, "a move of table " + purge.table + " keeps no rows and takes no dependents along");
-  const StrokeWay way = purge.walk == truncate_walk ? StrokeWay::empty : prefers_copy(db_, described(purge).table) ? StrokeWay::copy : StrokeWay::refill;
+  const StrokeWay way = purge.walk == truncate_walk ? StrokeWay::empty : copies_for(described(purge).table) ? StrokeWay::copy : StrokeWay::refill;
   stroke_.emplace(db_, dialect_, purge.table, way, [this](sdk::Sql& out) { add_predicate(out); });
   return stroke_->statements();
 }
@@ -100,7 +100,10 @@ sdk::Deleted SqliteConnection::make_stroke(const sdk::Range& range) {
   try {
     return stroke_->make(range.window_ms, statement_timeout_ms_, ledger_name_, fence_stroke_);
   } catch (const Error& e) {
-    throw explained(e);
+    if (!stroke_->copies() || e.code() != PK_NOT_SUPPORTED) throw explained(e);
+    // Another table needs a collation or a function that we don't have: the one to purge may not.
+    stroke_->refill_instead();
+    throw Error(PK_SERIALIZATION, "the file can't be copied, so the table alone is emptied and refilled: " + e.message());
   }
 }
 

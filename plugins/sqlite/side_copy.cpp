@@ -106,7 +106,8 @@ void SideCopy::copy_settings() {
 void SideCopy::copy_rows(const std::string& table) {
   const std::string name = dialect_.quote(table);
   const std::string columns = stored_columns(db_, dialect_, table);
-  db_.execute("INSERT INTO " + side + "." + name + " (" + columns + ") SELECT " + columns + " FROM main." + name + " NOT INDEXED");
+  // OR ABORT: whatever the table itself would have a second row of a key do.
+  db_.execute("INSERT OR ABORT INTO " + side + "." + name + " (" + columns + ") SELECT " + columns + " FROM main." + name + " NOT INDEXED");
 }
 
 void SideCopy::copy_others(const std::string& table) {

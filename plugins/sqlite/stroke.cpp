@@ -113,7 +113,7 @@ sdk::Deleted Stroke::copy(const sdk::TableName& ledger, const std::function<void
   fence(*ledger_);
   sdk::Deleted out;
   out.rows_visited = timed([&] { return db_.query("SELECT count(*) FROM " + table_).at(0).at(0).i64; });
-  out.rows_deleted = out.rows_visited - timed([&] { return db_.execute("INSERT INTO " + in_copy() + " " + kept_.text(), kept_.params()); });
+  out.rows_deleted = out.rows_visited - timed([&] { return db_.execute("INSERT OR ABORT INTO " + in_copy() + " " + kept_.text(), kept_.params()); });
   timed([&] {
     side_->complete();
     return 0;

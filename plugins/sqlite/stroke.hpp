@@ -42,6 +42,8 @@ class Stroke {
 
   /// The transaction is the copy's, not the connection's.
   bool copies() const { return way_ == StrokeWay::copy; }
+  /// From the next transaction on.
+  void refill_instead() { way_ = StrokeWay::refill; }
   void begin_copy(std::uint32_t lock_wait_ms) { side_.emplace(db_, dialect_, lock_wait_ms); }
   /// Where the copy's ledger is, once it is made.
   sdk::SqlLedger& copied_ledger() { return *ledger_; }

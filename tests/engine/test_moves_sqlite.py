@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -138,6 +139,34 @@ def test_rows_that_break_a_rule_of_today_stay(sqlite_url: str, admin: Admin) -> 
     cursor.execute("SELECT * FROM T ORDER BY ID")
     times[5] = "17"  # as the column's affinity has it
     assert cursor.fetchall() == [(n, at, 99, -1) for n, at in enumerate(times) if n not in (0, 4)]
+
+
+def test_a_file_that_can_not_be_copied_is_refilled(sqlite_url: str, admin: Admin) -> None:
+    """Another table's index needs what only its application has."""
+    checker, living = fill(admin, sqlite_url)
+    cast(sqlite3.Connection, checker).create_collation("theirs", lambda a, b: (a > b) - (a < b))
+    cursor = checker.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("CREATE TABLE O (A TEXT COLLATE theirs UNIQUE)")
+    cursor.execute("INSERT INTO O VALUES ('x'), ('y')")
+    report = run(sqlite_url, sessions_policy(strategy="swap"))
+    assert (report.exit_code, report.rows_deleted) == (0, ROWS - len(living))
+    assert report.policies[0]["retries"] == 1
+    assert survivors(checker) == living
+    cursor.execute("SELECT A FROM O")
+    assert len(cursor.fetchall()) == 2
+
+
+def test_wiping_asked_for_is_not_left_to_the_file_system(sqlite_url: str, admin: Admin) -> None:
+    checker, living = fill(admin, sqlite_url)
+    checker.cursor().execute("PRAGMA journal_mode = WAL")
+    checker.cursor().execute(f"UPDATE {TABLE} SET NOTE = 'secret' || ID WHERE ID % 4 > 0")
+    with pk.connect(sqlite_url + "?secure_delete=on") as db:
+        plan = db.plan(sessions_policy(strategy="swap"))
+        assert "purgekit_side" not in plan.policies[0]["statements"][0]
+        assert db.run(plan).rows_deleted == ROWS - len(living)
+    assert b"secret" not in Path(sqlite_url.removeprefix("sqlite:///")).read_bytes()
+    assert survivors(checker) == living
 
 
 def test_conditions_on_other_rows(sqlite_url: str, admin: Admin) -> None:
