@@ -198,7 +198,8 @@ bool PolicyRun::nothing_to_move() {
     worker_.refresh_fraction_limit();
     if (matching() > work_.fraction_limit) throw Stop{"max_fraction"};
   }
-  return plan_.rows_purgeable == 0 && matching() == 0;
+  // What a stroke did before it was interrupted is told by the next one.
+  return plan_.rows_purgeable == 0 && !work_.keeper.interrupted() && matching() == 0;
 }
 
 void PolicyRun::walk() {

@@ -152,6 +152,7 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
   const std::vector<WalkPart> parts = parts_of(document);
   const bool continued = unfinished && same && plausible && (!old.cursor.empty() || !parts.empty());
+  interrupted_ = unfinished;
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
   slot_.run_id = options_.run_id;

@@ -44,6 +44,8 @@ class SlotKeeper {
   std::int64_t pass() const { return slot_.pass; }
   std::int64_t walk_now_ns() const { return slot_.cutoff_ns; }
   const std::string& continues() const { return continues_; }
+  /// The run before this one did not come to its end, so that its last stroke may have been carried out and not counted.
+  bool interrupted() const { return interrupted_; }
 
   /// Write how far the walk is after a chunk into the session's open transaction.
   void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables);
@@ -82,6 +84,7 @@ class SlotKeeper {
   std::string hash_;
   std::string archive_;  // of the policy's own table; empty: none
   std::string continues_;
+  bool interrupted_ = false;
   Json left_behind_ = Json::array();  // records of runs before us: id, seq, record
   sdk::Slot slot_;     // as committed
   sdk::Slot pending_;  // as the open chunk would leave it
