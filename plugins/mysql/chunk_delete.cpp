@@ -19,15 +19,6 @@ bool holds_select(std::string_view sql) {
          }) != sql.end();
 }
 
-bool reads_other_rows(const pk_predicate& predicate) {
-  if (sdk::has_subquery(predicate)) return true;
-  for (std::uint32_t i = 0; i < predicate.node_count; ++i) {
-    const pk_node& node = sdk::node_at(predicate, i);
-    if (node.kind == PK_NODE_SQL && holds_select(sdk::to_view(node.sql))) return true;
-  }
-  return false;
-}
-
 bool reads_itself(const DeleteShape& shape) {
   if (sdk::reads_table(*shape.predicate, shape.table->schema, shape.table->name)) return true;
   for (std::uint32_t i = 0; i < shape.predicate->node_count; ++i) {
@@ -69,6 +60,15 @@ void refuse_inexact(const DeleteShape& shape) {
 }
 
 }  // namespace
+
+bool reads_other_rows(const pk_predicate& predicate) {
+  if (sdk::has_subquery(predicate)) return true;
+  for (std::uint32_t i = 0; i < predicate.node_count; ++i) {
+    const pk_node& node = sdk::node_at(predicate, i);
+    if (node.kind == PK_NODE_SQL && holds_select(sdk::to_view(node.sql))) return true;
+  }
+  return false;
+}
 
 // A DELETE share-locks every row its subqueries find, until the transaction ends, and may not read its own table at all (error
 // 1093). A SELECT … FOR UPDATE locks the rows it returns and nothing else: their own conditions hold on the latest version,

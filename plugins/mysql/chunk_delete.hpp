@@ -34,6 +34,9 @@ using AddSql = std::function<void(sdk::Sql&)>;
 /// \param add_tail ORDER BY and LIMIT, or nothing.
 ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, const AddSql& add_tail);
 
+/// The condition looks at rows beside the one it is about.
+bool reads_other_rows(const pk_predicate& predicate);
+
 /// The unique index behind table.key, or nullptr: none, or one over parts of columns only.
 const sdk::Index* key_index(const sdk::Table& table);
 

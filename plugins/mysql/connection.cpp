@@ -18,6 +18,8 @@ void MysqlConnection::connect(const sdk::ConnectParams& params) {
   run_locks_.clear();
   idle_limited_ = false;
   walk_.reset();
+  move_.reset();
+  leftovers_.forget();
   gauge_.reset();
   line_.open(params);
   database_ = params.database;
@@ -109,6 +111,10 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   }
   prepare_common(purge);
   rebuilt_.reset();
+  walk_.reset();
+  move_.reset();
+  if (is_move(purge.walk)) return prepare_move(purge);
+  leftovers_.look(line_, purge.schema, purge.table);
   const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
   by_keys_.emplace(dialect_, table);
@@ -128,7 +134,9 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
 // ------------------------------------------------------------------------------------------------ chunks
 
 sdk::Deleted MysqlConnection::delete_range(const sdk::Range& range) {
-  if (!walk_) throw Error(PK_INVALID_ARGUMENT, "nothing was prepared on this connection");
+  if (!walk_ && !move_) throw Error(PK_INVALID_ARGUMENT, "nothing was prepared on this connection");
+  if (const std::optional<sdk::Deleted> counted = count_leftover(range)) return *counted;
+  if (move_) return move_->stroke(range);
   start_chunk(range);
   set_lock_wait(range.lock_wait_ms);
   return walk_->next(range, [this](const ChunkDelete& chunk, const sdk::Row& slots) { return remove(chunk, slots); });

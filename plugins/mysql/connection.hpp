@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,7 +11,9 @@
 #include <vector>
 
 #include "dialect.hpp"
+#include "leftovers.hpp"
 #include "line.hpp"
+#include "move.hpp"
 #include "pressure.hpp"
 #include "purgekit/sdk/sql_connection.hpp"
 #include "walk.hpp"
@@ -20,7 +23,10 @@ namespace purgekit::mysql {
 class MysqlConnection final : public sdk::SqlConnection {
  public:
   void connect(const sdk::ConnectParams& params) override;
-  void cancel() noexcept override { line_.cancel(); }
+  void cancel() noexcept override {
+    line_.cancel();
+    hand_.cancel();
+  }
   sdk::Server inspect() override;
   std::vector<std::string> tables(const sdk::TableName& name) override;
   std::int64_t estimate(const sdk::Purge& purge) override;
@@ -33,6 +39,10 @@ class MysqlConnection final : public sdk::SqlConnection {
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
+  // moves.cpp
+  std::vector<sdk::Move> moves(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
+  void commit() override;
+  void rollback() override;
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
@@ -57,6 +67,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::string account();
   void rebuild(const sdk::Purge& purge);
   void analyze(const sdk::Purge& purge);
+  std::vector<std::string> prepare_move(const sdk::Purge& purge);
+  std::optional<sdk::Deleted> count_leftover(const sdk::Range& range);
 
   bool keeps_many_locks() const;
   void set_idle_limit(bool purging);
@@ -64,6 +76,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::int64_t explained_rows(const sdk::Sql& select);
 
   Line line_;
+  Line hand_;     // of a move, as the next one
+  Line renamer_;
   MysqlDialect dialect_;
   PressureGauge gauge_;
   std::string database_;
@@ -73,6 +87,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::optional<std::pair<std::string, std::string>> rebuilt_;  // schema and name of a table that only lacks its statistics now
   std::optional<Walk> walk_;
   std::optional<KeyDelete> by_keys_;
+  Leftovers leftovers_;
+  std::unique_ptr<Move> move_;
 };
 
 }  // namespace purgekit::mysql

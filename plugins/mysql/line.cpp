@@ -86,7 +86,23 @@ class Line::Busy {
 
 void Line::open(const sdk::ConnectParams& params) {
   close();
-  ClientOptions options = client_options(params);
+  open(client_options(params));
+}
+
+void Line::open_like(const Line& other, int read_timeout_s) {
+  close();
+  ClientOptions options = other.options_;
+  options.read_timeout_s = read_timeout_s;
+  options.map["OPT_READ_TIMEOUT"] = read_timeout_s;
+  open(std::move(options));
+}
+
+std::string Line::session_id() {
+  const std::lock_guard<std::mutex> lock(cancel_mutex_);
+  return session_id_;
+}
+
+void Line::open(ClientOptions options) {
   {
     const std::lock_guard<std::mutex> lock(cancel_mutex_);
     options_ = options;

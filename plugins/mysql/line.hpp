@@ -29,6 +29,8 @@ class Line {
 
   /// Connect and find out what the server is; session settings are the caller's.
   void open(const sdk::ConnectParams& params);
+  /// A second session with the same server and account, that waits for an answer for up to `read_timeout_s`.
+  void open_like(const Line& other, int read_timeout_s);
   void close() noexcept;
 
   /// KILL QUERY through a second, short-lived connection. Waits for no longer than a connect.
@@ -54,10 +56,14 @@ class Line {
   int version() const { return version_; }
   const std::string& version_text() const { return version_text_; }
   const ClientOptions& options() const { return options_; }
+  bool is_open() const { return connection_ != nullptr && !lost_; }
+  /// The server's number of this session.
+  std::string session_id();
 
  private:
   class Busy;
 
+  void open(ClientOptions options);
   void require_open();
   void take_cancel();
   sql::PreparedStatement& prepared(const std::string& text);

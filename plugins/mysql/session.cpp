@@ -105,6 +105,16 @@ void settle_session(Line& line, const sdk::ConnectParams& params) {
 
 void limit_idle(Line& line, bool purging) { line.command("SET SESSION wait_timeout = " + std::to_string(purging ? idle_purge_s : idle_session_s)); }
 
+void limit_silence(Line& line, int seconds) {
+  line.command("SET SESSION wait_timeout = " + std::to_string(seconds));
+  if (line.is_mariadb()) set_if_known(line, "idle_transaction_timeout = " + std::to_string(seconds));
+}
+
+void limit_silence_of_chunks(Line& line) {
+  limit_idle(line, true);
+  if (line.is_mariadb()) set_if_known(line, "idle_transaction_timeout = " + std::to_string(idle_transaction_s));
+}
+
 std::int64_t lock_wait_seconds(std::uint32_t wait_ms, bool is_mariadb) {
   if (wait_ms == 0 && is_mariadb) return 0;
   return std::max<std::int64_t>(1, (std::int64_t{wait_ms} + 999) / 1000);

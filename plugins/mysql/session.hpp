@@ -15,6 +15,10 @@ void settle_session(Line& line, const sdk::ConnectParams& params);
 /// How long the server keeps a silent session: not long while it holds a run lock, so that a frozen client can't keep others out.
 void limit_idle(Line& line, bool purging);
 
+/// The same while another line of ours does the work of a chunk, and afterwards.
+void limit_silence(Line& line, int seconds);
+void limit_silence_of_chunks(Line& line);
+
 /// Longest wait for row and metadata locks. The server counts whole seconds; MariaDB knows 0 for "do not wait".
 std::int64_t lock_wait_seconds(std::uint32_t wait_ms, bool is_mariadb);
 void set_lock_wait_seconds(Line& line, std::int64_t seconds);
