@@ -118,6 +118,7 @@ void Move::unlock() {
   lines_.hand.forget_cancel();
   lines_.hand.command("UNLOCK TABLES");
   locks_ = false;
+  if (lines_.hand.is_mariadb()) lines_.hand.command("SET SESSION max_statement_time = 0");
 }
 
 void Move::write_note(std::int64_t rows) {

@@ -18,8 +18,8 @@ namespace {
 
 // What the servers were measured to do on two slow cores.
 constexpr double read_bytes_per_ms = 600'000;
-constexpr double copy_bytes_per_ms = 40'000;
-constexpr double keys_rows_per_ms = 700;
+constexpr double copy_bytes_per_ms = 80'000;
+constexpr double keys_rows_per_ms = 430;
 constexpr double lock_and_rename_ms = 60;
 
 std::string bytes_text(std::int64_t bytes) { return std::to_string(bytes / (1024 * 1024) + 1) + " MB"; }

@@ -1,87 +1,42 @@
-"""Big moves on MariaDB and MySQL: what stays, what is counted, what others feel, and what a dead client leaves behind."""
+"""Big moves on MariaDB and MySQL: what stays, what is counted, what others feel, what is refused."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
 import re
-import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import purgekit as pk
+from engine.mysql_moves import (
+    NEW_S,
+    NOW_NS,
+    OLD_S,
+    SESSIONS,
+    asked,
+    command,
+    ids,
+    make,
+    opened,
+    policy_file,
+    shape,
+    stroke,
+    tables,
+)
 from purgekit import _core
-from purgekit.plugins import find_backends
-from purgekit.url import parse_url
 from servers import Connection
 
 pytestmark = [pytest.mark.needs_server]
-
-NOW_NS = 1_800_000_000 * 10**9
-OLD_S = 1_700_000_000
-NEW_S = 1_900_000_000
-SESSIONS = pk.Policy("sessions", table="SESSIONS", where=pk.expired("EXPIRES", unit="s"))
 
 
 @pytest.fixture(params=["mariadb", "mysql56"])
 def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{request.param}_url"))
-
-
-@contextlib.contextmanager
-def opened(url: str) -> Iterator[_core.Session]:
-    find_backends()
-    parsed = parse_url(url)
-    session = _core.Session(
-        _core.backend_for(parsed.scheme), scheme=parsed.scheme, user=parsed.user, password=parsed.password,
-        host=parsed.host, port=parsed.port, database=parsed.database, options=parsed.options,
-    )  # fmt: skip
-    try:
-        yield session
-    finally:
-        session.close()
-
-
-def make(checker: Connection, rows: int = 400, *, every: int = 5, extra: str = "", rest: str = "") -> None:
-    """SESSIONS with numbers from 1 on, of which every fifth one stays."""
-    cursor = checker.cursor()
-    cursor.execute(
-        "CREATE TABLE SESSIONS (ID BIGINT NOT NULL AUTO_INCREMENT, EXPIRES BIGINT, NOTE VARCHAR(100) DEFAULT 'it''s `so`'"
-        f"{extra}, PRIMARY KEY (ID), UNIQUE KEY `by ``note` (NOTE, ID), KEY by_time (EXPIRES)) ENGINE=InnoDB COMMENT='AUTO_INCREMENT=7 KEY'{rest}"
-    )
-    values = ", ".join(f"({NEW_S if n % every == 0 else OLD_S}, 'n{n}')" for n in range(1, rows + 1))
-    cursor.execute(f"INSERT INTO SESSIONS (EXPIRES, NOTE) VALUES {values}")
-
-
-def asked(checker: Connection, sql: str) -> list[tuple[Any, ...]]:
-    cursor = checker.cursor()
-    cursor.execute(sql)
-    return [tuple(row) for row in cursor.fetchall()]
-
-
-def ids(checker: Connection) -> list[int]:
-    return [row[0] for row in asked(checker, "SELECT ID FROM SESSIONS ORDER BY ID")]
-
-
-def shape(checker: Connection) -> str:
-    return str(asked(checker, "SHOW CREATE TABLE SESSIONS")[0][1])
-
-
-def tables(checker: Connection) -> set[str]:
-    return {row[0] for row in asked(checker, "SHOW TABLES")} - {"purgekit_ledger"}
-
-
-def stroke(session: _core.Session, cursor: str = "", window_ms: int = 60_000) -> dict[str, Any]:
-    session.begin()
-    return session.delete_range(cursor, 1, lock_wait_ms=2_000, window_ms=window_ms)
 
 
 def test_swap(url: str, admin: Callable[[str], Connection]) -> None:
@@ -143,8 +98,9 @@ def test_partitions_are_dropped(url: str, admin: Callable[[str], Connection]) ->
     checker = admin(url)
     asked(
         checker,
-        "CREATE TABLE SESSIONS (ID BIGINT NOT NULL, EXPIRES BIGINT NOT NULL, PRIMARY KEY (ID, EXPIRES), KEY (EXPIRES)) ENGINE=InnoDB "
-        "PARTITION BY RANGE (EXPIRES) (PARTITION p1 VALUES LESS THAN (1000), PARTITION p2 VALUES LESS THAN (1790000000), "
+        "CREATE TABLE SESSIONS (ID BIGINT NOT NULL, EXPIRES BIGINT NOT NULL, PRIMARY KEY (ID, EXPIRES), KEY (EXPIRES)) "
+        "ENGINE=InnoDB PARTITION BY RANGE (EXPIRES) "
+        "(PARTITION p1 VALUES LESS THAN (1000), PARTITION p2 VALUES LESS THAN (1790000000), "
         "PARTITION p3 VALUES LESS THAN (1800000100), PARTITION p4 VALUES LESS THAN MAXVALUE)",
     )
     rows = [(n, 500) for n in range(10)] + [(n, 1_700_000_000) for n in range(30)] + [(1, 1_800_000_050), (2, NEW_S)]
@@ -177,7 +133,6 @@ def test_writers_wait_and_lose_nothing(url: str, admin: Callable[[str], Connecti
     failures: list[str] = []
     inserted: list[int] = []
     renewed: list[int] = []
-    longest = [0.0]
 
     def write(number: int) -> None:
         own = admin(url)
@@ -185,7 +140,6 @@ def test_writers_wait_and_lose_nothing(url: str, admin: Callable[[str], Connecti
         turn = number
         while not stop.is_set():
             turn += 4
-            start = time.monotonic()
             try:
                 cursor.execute(f"INSERT INTO SESSIONS (EXPIRES, NOTE) VALUES ({NEW_S}, 'live')")
                 cursor.execute("SELECT LAST_INSERT_ID()")
@@ -200,7 +154,6 @@ def test_writers_wait_and_lose_nothing(url: str, admin: Callable[[str], Connecti
             except Exception as error:
                 failures.append(str(error))
                 return
-            longest[0] = max(longest[0], time.monotonic() - start)
 
     writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
     for writer in writers:
@@ -227,6 +180,32 @@ def test_writers_wait_and_lose_nothing(url: str, admin: Callable[[str], Connecti
     assert set(renewed) <= left
     assert gone == 4_000 + len(inserted) - len(left)
     assert asked(checker, f"SELECT COUNT(*) FROM SESSIONS WHERE EXPIRES = {OLD_S}") == [(0,)]
+    assert tables(checker) == {"SESSIONS"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE SESSIONS ADD MORE INT DEFAULT 3", "TRUNCATE TABLE SESSIONS", "LOCK TABLES SESSIONS WRITE"],
+)
+def test_others_statements_come_after_the_swap(url: str, statement: str, admin: Callable[[str], Connection]) -> None:
+    checker = admin(url)
+    make(checker)
+    other = admin(url)
+    with opened(url) as session:
+        session.prepare(SESSIONS, NOW_NS, "move:swap")
+        assert stroke(session)["rows_deleted"] == 320
+        waiting = threading.Thread(target=asked, args=(other, statement))
+        waiting.start()
+        queued = f"INFO = '{statement}' AND STATE LIKE 'Waiting for table%lock'"
+        while not asked(checker, f"SELECT 1 FROM information_schema.PROCESSLIST WHERE {queued}"):
+            time.sleep(0.01)
+        session.commit()
+        waiting.join()
+    if statement.startswith("LOCK"):
+        asked(other, "INSERT INTO SESSIONS (EXPIRES) VALUES (1)")
+        asked(other, "UNLOCK TABLES")
+    assert len(ids(checker)) == {"A": 80, "T": 0, "L": 81}[statement[0]]
+    assert ("MORE" in shape(checker)) == (statement[0] == "A")
     assert tables(checker) == {"SESSIONS"}
 
 
@@ -288,7 +267,9 @@ def test_a_window_that_is_too_short_is_undone(url: str, admin: Callable[[str], C
     checker = admin(url)
     make(checker, 2_000, every=2)
     # Each row takes its time, so that the window is over before the last one.
-    slow = pk.Policy("sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.002) = 0")))
+    slow = pk.Policy(
+        "sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.002) = 0"))
+    )
     with opened(url) as session:
         session.prepare(slow, NOW_NS, "move:swap")
         with pytest.raises(pk.PurgekitError, match="move_window") as caught:
@@ -302,7 +283,9 @@ def test_a_window_that_is_too_short_is_undone(url: str, admin: Callable[[str], C
 def test_cancel_leaves_the_table_as_it_was(url: str, admin: Callable[[str], Connection]) -> None:
     checker = admin(url)
     make(checker, 2_000, every=2)
-    slow = pk.Policy("sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.005) = 0")))
+    slow = pk.Policy(
+        "sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.005) = 0"))
+    )
     with opened(url) as session:
         session.prepare(slow, NOW_NS, "move:swap")
         timer = threading.Timer(0.7, session.cancel)
@@ -316,127 +299,11 @@ def test_cancel_leaves_the_table_as_it_was(url: str, admin: Callable[[str], Conn
     assert tables(checker) == {"SESSIONS"}
 
 
-# ------------------------------------------------------------------------------------------- a dead client
-
-
-def kill_session_of_ledger(checker: Connection) -> None:
-    """The main session is the one that is idle while a stroke is in hand and has worked the longest ago."""
-    found = asked(
-        checker,
-        "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND COMMAND = 'Sleep' ORDER BY ID LIMIT 1",
-    )
-    asked(checker, f"KILL {found[0][0]}")
-
-
-def test_a_stroke_that_was_not_counted_is_counted_once(url: str, admin: Callable[[str], Connection]) -> None:
-    checker = admin(url)
-    make(checker)
-    with opened(url) as session:
-        session.prepare(SESSIONS, NOW_NS, "move:swap")
-        assert stroke(session)["rows_deleted"] == 320
-        kill_session_of_ledger(checker)
-        with pytest.raises(pk.PurgekitError) as caught:
-            session.commit()
-        assert caught.value.code == "connection_lost"
-    assert len(ids(checker)) == 80  # it had been carried out
-    assert len(tables(checker)) == 3
-    asked(checker, f"INSERT INTO SESSIONS (EXPIRES, NOTE) VALUES ({OLD_S}, 'later')")
-    with opened(url) as session:
-        # Any way through the table counts it first; what is rolled back is counted again.
-        session.prepare(SESSIONS, NOW_NS, session.propose(SESSIONS, NOW_NS)[0]["id"])
-        session.begin()
-        told = session.delete_range("", 100)
-        assert (told["rows_deleted"], told["cursor"], told["done"]) == (320, "", False)
-        session.rollback()
-    with opened(url) as session:
-        session.prepare(SESSIONS, NOW_NS, "move:swap")
-        assert stroke(session)["rows_deleted"] == 320
-        session.commit()
-        assert stroke(session)["rows_deleted"] == 1
-        session.commit()
-        assert stroke(session) == {"rows_deleted": 0, "rows_visited": 0, "cursor": "", "done": True, "share_done": 1}
-        session.commit()
-    assert len(ids(checker)) == 80
-    assert tables(checker) == {"SESSIONS"}
-
-
-def test_a_stroke_that_was_counted_is_not_counted_again(url: str, admin: Callable[[str], Connection]) -> None:
-    checker = admin(url)
-    make(checker)
-    with opened(url) as session:
-        session.prepare(SESSIONS, NOW_NS, "move:swap")
-        assert stroke(session)["rows_deleted"] == 320
-        kill_session_of_ledger(checker)
-        with pytest.raises(pk.PurgekitError):
-            session.commit()
-    # As if it had died right behind its commit.
-    (note,) = (name for name in tables(checker) if name.endswith("_note"))
-    asked(checker, f"DELETE FROM `{note}`")
-    with opened(url) as session:
-        session.prepare(SESSIONS, NOW_NS, "move:swap")
-        assert stroke(session)["rows_deleted"] == 0
-        session.commit()
-    assert len(ids(checker)) == 80
-    assert tables(checker) == {"SESSIONS"}
-
-
-def command(url: str, policy: Path) -> list[str]:
-    return [sys.executable, "-m", "purgekit", "run", url, str(policy), "--yes", "--json", "--max-fraction", "1"]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("strategy", ["swap", "partition"])
-def test_killed_moves_leave_all_or_nothing(url: str, strategy: str, admin: Callable[[str], Connection], tmp_path: Path) -> None:
-    """kill -9 at random instants of the stroke, with live rows that nobody may miss meanwhile."""
-    checker = admin(url)
-    now = int(time.time())
-    divided = " PARTITION BY RANGE (EXPIRES) (PARTITION px VALUES LESS THAN MAXVALUE)" if strategy == "partition" else ""
-    asked(checker, "CREATE TABLE SESSIONS (ID BIGINT NOT NULL, EXPIRES BIGINT NOT NULL, NOTE VARCHAR(100), PRIMARY KEY (ID, EXPIRES), KEY (NOTE))"
-          f" ENGINE=InnoDB{divided}")  # fmt: skip
-    live = range(1, 1_001)
-    asked(checker, "INSERT INTO SESSIONS VALUES " + ", ".join(f"({n}, {now + 90_000}, 'live')" for n in live))
-    policy = tmp_path / "policy.toml"
-    policy.write_text(f'[[policy]]\nname = "sessions"\ntable = "SESSIONS"\nexpired = {{ column = "EXPIRES", unit = "s" }}\nstrategy = "{strategy}"\n')
-    random_ = random.Random(7)
-    added = 0
-    kills = 0
-    for round_ in range(10):
-        if strategy == "partition" and "PARTITION `p0`" not in shape(checker).replace("PARTITION p0", "PARTITION `p0`"):
-            asked(checker, "ALTER TABLE SESSIONS REORGANIZE PARTITION px INTO "
-                  f"(PARTITION p0 VALUES LESS THAN ({now - 20_000}), PARTITION px VALUES LESS THAN MAXVALUE)")  # fmt: skip
-        first = 10_000 * (round_ + 1)
-        asked(checker, "INSERT INTO SESSIONS VALUES " + ", ".join(f"({n}, {now - 30_000}, 'old')" for n in range(first, first + 3_000)))
-        added += 3_000
-        before = tables(checker)
-        purge = subprocess.Popen(command(url, policy), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 30
-        while tables(checker) <= before and purge.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(random_.uniform(0, 0.12))
-        kills += purge.poll() is None
-        purge.send_signal(signal.SIGKILL)
-        purge.communicate()
-        # Never without the rows that live, and no lock behind for long.
-        asked(checker, "SET SESSION lock_wait_timeout = 20")
-        assert asked(checker, "SELECT COUNT(*) FROM SESSIONS WHERE NOTE = 'live'") == [(len(live),)]
-    assert kills >= 5
-    done = subprocess.run(command(url, policy), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert asked(checker, "SELECT COUNT(*), MIN(NOTE), MAX(NOTE) FROM SESSIONS") == [(len(live), "live", "live")]
-    assert tables(checker) == {"SESSIONS"}
-    with pk.connect(url) as db:
-        runs = db.history()
-    assert sum(run["rows_deleted"] for run in runs) == added
-    assert "running" not in {run["status"] for run in runs}
-
-
 def test_engine_reports_and_records_exact_counts(url: str, admin: Callable[[str], Connection], tmp_path: Path) -> None:
     checker = admin(url)
     make(checker)
     before = shape(checker)
-    policy = tmp_path / "policy.toml"
-    policy.write_text('[[policy]]\nname = "sessions"\ntable = "SESSIONS"\nexpired = { column = "EXPIRES", unit = "s" }\nstrategy = "swap"\nmove_window = "20s"\n')
-    done = subprocess.run(command(url, policy), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(url, policy_file(tmp_path, "swap")), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["rows_deleted"] == 320
@@ -471,11 +338,81 @@ def test_missing_privileges_are_named(url: str, admin: Callable[[str], Connectio
     checker = admin(url)
     make(checker)
     database = asked(checker, "SELECT DATABASE()")[0][0]
+    hosts = ("127.0.0.1", "localhost")
     try:
-        for host in ("127.0.0.1", "localhost"):
-            asked(checker, f"GRANT SELECT, DELETE, INSERT, CREATE ON `{database}`.* TO purger@'{host}' IDENTIFIED BY 'purger'")
+        for host in hosts:
+            asked(checker, f"CREATE USER purger@'{host}' IDENTIFIED BY 'purger'")
+            asked(checker, f"GRANT SELECT, DELETE, INSERT, CREATE ON `{database}`.* TO purger@'{host}'")
         with opened(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
             assert "GRANT ALTER, DROP, LOCK TABLES, TRIGGER ON" in refusal(session)
+            for host in hosts:
+                asked(checker, f"GRANT ALTER, DROP, LOCK TABLES, TRIGGER ON `{database}`.* TO purger@'{host}'")
+            assert "GRANT REFERENCES ON *.*" in refusal(session)
+            for host in hosts:
+                asked(checker, f"GRANT REFERENCES ON *.* TO purger@'{host}'")
+        with opened(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
+            session.prepare(SESSIONS, NOW_NS, "move:swap")
+            assert stroke(session)["rows_deleted"] == 320
+            session.commit()
+        assert tables(checker) == {"SESSIONS"}
     finally:
-        for host in ("127.0.0.1", "localhost"):
+        for host in hosts:
             asked(checker, f"DROP USER purger@'{host}'")
+
+
+SEEN = "SEEN TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KIND ENUM('a','b') DEFAULT 'a'"
+KEYS = "PRIMARY KEY (EXPIRES, ID), UNIQUE KEY counter (ID, EXPIRES), KEY part (`no``te`(5)) COMMENT 'KEY `x`, '"
+MARIADB_TABLE = (
+    "CREATE TABLE SESSIONS (ID INT NOT NULL AUTO_INCREMENT, EXPIRES BIGINT NOT NULL,"
+    " `no``te` VARCHAR(100) CHARACTER SET latin1 DEFAULT NULL CHECK (`no``te` <> 'x,'),"
+    " TWICE BIGINT GENERATED ALWAYS AS (EXPIRES * 2) VIRTUAL, KEPT BIGINT GENERATED ALWAYS AS (EXPIRES * 3) STORED,"
+    f" HIDDEN INT INVISIBLE DEFAULT 7, {SEEN}, {KEYS}, KEY (TWICE), KEY late (SEEN) IGNORED)"
+    " ENGINE=InnoDB ROW_FORMAT=COMPRESSED PARTITION BY HASH (EXPIRES) PARTITIONS 3"
+)
+MYSQL_TABLE = (
+    "CREATE TABLE SESSIONS (ID INT NOT NULL AUTO_INCREMENT, EXPIRES BIGINT NOT NULL,"
+    " `no``te` VARCHAR(100) CHARACTER SET latin1 DEFAULT NULL,"
+    f" {SEEN}, EMPTY DATE NOT NULL DEFAULT '2000-01-01', {KEYS}, KEY late (SEEN))"
+    " ENGINE=InnoDB STATS_PERSISTENT=1 PARTITION BY HASH (EXPIRES) PARTITIONS 3"
+)
+
+
+def test_rows_of_every_kind_are_what_they_were(url: str, admin: Callable[[str], Connection]) -> None:
+    checker = admin(url)
+    asked(checker, "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', time_zone = '+05:00'")
+    asked(checker, MARIADB_TABLE if url.startswith("mariadb") else MYSQL_TABLE)
+    staying = f"(0, {NEW_S}, 'zero', '2020-02-02 02:02:02', 'b'), (-3, {NEW_S}, NULL, NULL, '')"
+    others = f"(5, {OLD_S}, 'é', NOW(), NULL), (9, {NEW_S + 1}, 'é', '1999-12-31', 'a')"
+    asked(checker, f"INSERT INTO SESSIONS (ID, EXPIRES, `no``te`, SEEN, KIND) VALUES {staying}, {others}")
+    if not url.startswith("mariadb"):
+        asked(checker, "UPDATE SESSIONS SET EMPTY = '0000-00-00', SEEN = SEEN WHERE ID = 9")
+        asked(checker, "UPDATE SESSIONS SET EMPTY = '2020-02-31', SEEN = SEEN WHERE ID = 0")
+    hidden = ", HIDDEN" if url.startswith("mariadb") else ""
+    rows = f"SELECT *, KIND + 0, SEEN + 0{hidden} FROM SESSIONS WHERE EXPIRES > {OLD_S} ORDER BY ID"
+    old_rows, old_shape = asked(checker, rows), shape(checker)
+    with opened(url) as session:
+        session.prepare(SESSIONS, NOW_NS, "move:swap")
+        assert stroke(session)["rows_deleted"] == 1
+        session.commit()
+    assert asked(checker, rows) == old_rows
+    assert len(old_rows) == 3
+    assert shape(checker) == old_shape
+    asked(checker, f"INSERT INTO SESSIONS (EXPIRES) VALUES ({NEW_S})")
+    assert asked(checker, "SELECT MAX(ID) FROM SESSIONS") == [(10,)]
+
+
+def test_names_of_any_length(url: str, admin: Callable[[str], Connection]) -> None:
+    checker = admin(url)
+    for name in ("x" * 64, "`ÄäÖ'\"é" + "y" * 30, "Z" * 41 + "$"):
+        quoted = "`" + name.replace("`", "``") + "`"
+        asked(checker, f"CREATE TABLE {quoted} (ID BIGINT PRIMARY KEY, EXPIRES BIGINT) ENGINE=InnoDB")
+        asked(checker, f"INSERT INTO {quoted} VALUES (1, {OLD_S}), (2, {NEW_S})")
+        written = '"' + name.replace('"', '""') + '"'
+        policy = pk.Policy("sessions", table=written, where=pk.expired("EXPIRES", unit="s"))
+        with opened(url) as session:
+            session.prepare(policy, NOW_NS, "move:swap")
+            assert stroke(session)["rows_deleted"] == 1
+            session.commit()
+        assert asked(checker, f"SELECT ID FROM {quoted}") == [(2,)]
+        assert tables(checker) == {name}
+        asked(checker, f"DROP TABLE {quoted}")
