@@ -4,7 +4,10 @@
 #include <vector>
 
 #include "catalogue_parts.hpp"
+#include "dialect.hpp"
+#include "move_names.hpp"
 #include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/render.hpp"
 
 namespace purgekit::mysql {
 namespace {
@@ -55,7 +58,15 @@ std::vector<std::string> names_in(Line& line, const std::string& schema) {
 
 std::pair<std::string, std::string> resolve_table(Line& line, const sdk::TableName& name, const std::string& database) {
   const std::string schema = resolve_schema(line, name, database);
-  return {schema, pick(names_in(line, schema), name.name, name.name_quoted, "table " + schema + "." )};
+  try {
+    return {schema, pick(names_in(line, schema), name.name, name.name_quoted, "table " + schema + "." )};
+  } catch (const Error& e) {
+    const std::vector<MoveNames> left = e.code() == PK_NOT_FOUND ? move_leftovers(line, schema, name.name) : std::vector<MoveNames>();
+    if (left.empty()) throw;
+    // Older servers do not rename two tables as one.
+    throw Error(e.code(), "table " + name.name + " is not there, but what a move of it left when its server died: RENAME TABLE " + left.back().aside() + " TO " +
+                              sdk::qualified(MysqlDialect(), schema, name.name) + " brings all its rows back");
+  }
 }
 
 std::vector<std::string> table_names(Line& line, const sdk::TableName& name, const std::string& database) {

@@ -137,6 +137,9 @@ sdk::Deleted SwapMove::work(const sdk::Range& range) {
   const std::int64_t gone = found.rows - found.staying;
   if (gone == 0) return nothing;
   finish_fresh(now);
+  if (hand.query("SELECT COUNT(*) FROM " + names_.fresh(), {}).at(0).at(0).i64 != found.staying) {
+    throw Error(PK_CORRUPT, "the server does not find all rows that it copied; nothing was changed");
+  }
   write_note(gone);
   return {gone, found.rows, sdk::encode_row({Value::integer(gone)}), true, 1};
 }

@@ -171,3 +171,27 @@ def test_server_that_dies_in_the_window(
     assert len(ids(checker)) == 80
     assert tables(checker) == {"SESSIONS"}
     assert shape(checker) == before
+
+
+def test_what_half_a_rename_leaves_is_told(url: str, admin: Callable[[str], Connection]) -> None:
+    """As a server without atomic renames leaves it that dies between the two."""
+    checker = admin(url)
+    make(checker)
+    with opened(url) as session:
+        session.prepare(SESSIONS, NOW_NS, "move:swap")
+        stroke(session)
+        kill_session_of_ledger(checker)
+        with pytest.raises(pk.PurgekitError):
+            session.commit()
+    (old,) = (name for name in tables(checker) if name.endswith("_old"))
+    asked(checker, f"RENAME TABLE SESSIONS TO {old.replace('_old', '_new')}")
+    with opened(url) as session:
+        with pytest.raises(pk.PurgekitError, match="RENAME TABLE") as caught:
+            session.describe("SESSIONS")
+        way_out = str(caught.value).partition("died: ")[2].partition(" brings")[0]
+        asked(checker, way_out)
+        assert len(ids(checker)) == 400
+        session.prepare(SESSIONS, NOW_NS, "move:swap")
+        assert stroke(session)["rows_deleted"] == 320
+        session.commit()
+    assert tables(checker) == {"SESSIONS"}
