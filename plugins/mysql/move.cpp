@@ -93,7 +93,9 @@ sdk::Deleted Move::stroke(const sdk::Range& range) {
     if (stage_ != Stage::locked) undo();
     return out;
   } catch (const Error& e) {
-    tell(e);
+    const Error error = told(e);
+    undo();  // at once: others wait
+    throw error;
   }
 }
 
@@ -127,26 +129,27 @@ void Move::write_note(std::int64_t rows) {
   stage_ = Stage::locked;
 }
 
-void Move::tell(const Error& e) {
+// What went wrong, as people read it of a table and not of a chunk.
+Error Move::told(const Error& e) {
   const bool late = limit_ != nullptr && limit_->stop();
   const std::string name = "table " + order_.table;
   if (e.code() == PK_STATEMENT_TIMEOUT || (late && e.code() == PK_CANCELLED)) {
-    throw Error(PK_STATEMENT_TIMEOUT, name + ": others had waited for " + seconds_text(range_.window_ms) + ", the longest that move_window allows, and the move was not done; it was undone "
+    return Error(PK_STATEMENT_TIMEOUT, name + ": others had waited for " + seconds_text(range_.window_ms) + ", the longest that move_window allows, and the move was not done; it was undone "
                                                 "and nothing was changed: raise move_window, or leave the strategy out to have the table walked");
   }
   if (e.code() == PK_LOCK_TIMEOUT) {
-    throw Error(e.code(), name + ": a transaction or statement that uses it does not end, and a move waits for it no longer than for a locked row; nothing was changed")
+    return Error(e.code(), name + ": a transaction or statement that uses it does not end, and a move waits for it no longer than for a locked row; nothing was changed")
         .sqlstate(e.sqlstate())
         .vendor_code(e.vendor_code());
   }
-  Error told = e;
-  throw told.context("moving " + name);
+  Error error = e;
+  return error.context("moving " + name);
 }
 
 // ------------------------------------------------------------------------------------------- its way out
 
 void Move::carry_out() {
-  if (limit_->stop()) tell(Error(PK_STATEMENT_TIMEOUT, ""));
+  if (limit_->stop()) throw told(Error(PK_STATEMENT_TIMEOUT, ""));
   decide();
   stage_ = Stage::carried_out;
   // It has happened: whoever wants the run to end gets it once it is counted.

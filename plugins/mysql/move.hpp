@@ -107,7 +107,7 @@ class Move {
   Stage stage_ = Stage::idle;
 
  private:
-  [[noreturn]] void tell(const sdk::Error& e);
+  sdk::Error told(const sdk::Error& e);
   void drop_tables();
   void let_main_wait(bool long_wait);
   void close() noexcept;
