@@ -44,6 +44,10 @@ std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
   const std::int64_t oid = table_oid(purge);
   auto& session = static_cast<SqlSession&>(*this);
   constexpr std::string_view by_index = "index:";
+  if (purge.walk.rfind("move:", 0) == 0) {
+    walk_ = make_move(purge);
+    return walk_->statements();
+  }
   const bool index_walk = purge.walk.rfind(by_index, 0) == 0;
   unwrapped_ = index_walk || !is_plain(*purge.predicate);
   if (index_walk) {

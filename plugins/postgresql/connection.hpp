@@ -12,6 +12,7 @@
 #include "line.hpp"
 #include "pressure.hpp"
 #include "purgekit/sdk.hpp"
+#include "stroke.hpp"
 #include "walk.hpp"
 
 namespace purgekit::postgresql {
@@ -41,6 +42,8 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
   std::vector<sdk::Signal> pressure() override;
   std::int64_t log_bytes() override;
+  // moves.cpp
+  std::vector<sdk::Move> moves(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
 
  private:
   // SqlSession
@@ -70,6 +73,9 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
   std::vector<std::string> array_types(const sdk::Dependent& dependent);
   std::int64_t planned_rows(const sdk::Sql& select);
+  MoveContext move_context(const sdk::Purge& purge);
+  std::unique_ptr<Walk> make_move(const sdk::Purge& purge);
+  void weigh_partitions(const sdk::Purge& purge, Parts& parts, sdk::Move& out);
   std::int64_t table_oid(const sdk::Purge& purge);
   std::optional<sdk::Sql> bound_of(const pk_predicate& predicate, const std::string& column) const;
   void end_own_former_session();

@@ -144,6 +144,7 @@ void Line::run_alone(const std::string& text, const std::vector<std::string>& se
     set += "SET " + setting + ";";
     reset += "RESET " + setting.substr(0, setting.find(' ')) + ";";
   }
+  bound_ms_ = statement_timeout_ms_;
   const std::int64_t started_ms = now_ms();
   try {
     if (!set.empty()) send(set, nullptr);
@@ -184,7 +185,7 @@ void Line::raise(std::int64_t elapsed_ms, bool committing) {
   pk_code code = code_for(message.sqlstate);
   if (message.sqlstate == "57014") {
     const bool asked = cancel_requested_.exchange(false);
-    const bool timed_out = statement_timeout_ms_ > 0 && elapsed_ms >= statement_timeout_ms_;
+    const bool timed_out = bound_ms_ > 0 && elapsed_ms >= bound_ms_;
     if (asked || !timed_out) {
       code = PK_CANCELLED;
       if (!asked) message.primary += " (somebody else cancelled it on the server)";
@@ -214,6 +215,7 @@ void Line::begin() {
   const Call call(*this);
   take_cancel();
   in_transaction_ = true;
+  bound_ms_ = statement_timeout_ms_;
   try {
     send(opening_text(), nullptr);
   } catch (...) {
@@ -277,6 +279,19 @@ void Line::start_range(std::uint32_t lock_wait_ms) {
 }
 
 void Line::undo_range() { run("ROLLBACK TO SAVEPOINT purgekit_range", {}); }
+
+void Line::bound_statements(std::uint32_t timeout_ms) {
+  bound_ms_ = std::min<std::uint32_t>(timeout_ms, std::numeric_limits<std::int32_t>::max());
+  run("SET LOCAL statement_timeout = " + std::to_string(bound_ms_), {});
+}
+
+void Line::mark_step() { run("SAVEPOINT purgekit_step", {}); }
+
+void Line::undo_step() {
+  require_open();
+  failed_ = false;
+  run("ROLLBACK TO SAVEPOINT purgekit_step", {});
+}
 
 int Line::announced_pid() const { return connection_ ? connection_->backendpid() : 0; }
 

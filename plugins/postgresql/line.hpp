@@ -59,6 +59,11 @@ class Line {
   /// Set the lock budget of the open transaction and mark the place to return to.
   void start_range(std::uint32_t lock_wait_ms);
   void undo_range();
+  /// No statement of the open transaction may take longer than this from now on; 0: no bound.
+  void bound_statements(std::uint32_t timeout_ms);
+  /// Mark a place in the open transaction, and go back to it, also after a statement that has failed. Locks taken since are free again.
+  void mark_step();
+  void undo_step();
   void set_lock_wait(std::uint32_t lock_wait_ms);
 
   int server_version() const { return server_version_; }
@@ -78,6 +83,7 @@ class Line {
   int server_version_ = 0;
   std::uint32_t lock_wait_ms_ = 1000;
   std::uint32_t statement_timeout_ms_ = 0;
+  std::uint32_t bound_ms_ = 0;  // of a statement in the open transaction
   bool in_transaction_ = false;
   bool failed_ = false;  // the server only takes ROLLBACK now
 

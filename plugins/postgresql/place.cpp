@@ -42,6 +42,18 @@ std::optional<TidPlace> TidPlace::parse(std::string_view text) {
   return place;
 }
 
+std::string PartPlace::text() const { return "part:" + std::to_string(leaf); }
+
+std::optional<PartPlace> PartPlace::parse(std::string_view text) {
+  constexpr std::string_view mark = "part:";
+  if (text.substr(0, mark.size()) != mark) return std::nullopt;
+  text.remove_prefix(mark.size());
+  PartPlace place;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), place.leaf);
+  if (problem != std::errc() || end != text.data() + text.size() || !is_within(place.leaf, behind_last)) return std::nullopt;
+  return place;
+}
+
 std::string IndexPlace::text() const {
   Row row{Value::integer(leaf), Value::string(last)};
   if (after) row.insert(row.end(), {Value::string(after->column), Value::string(after->ctid)});

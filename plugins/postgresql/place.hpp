@@ -27,6 +27,15 @@ struct TidPlace {
   static std::optional<TidPlace> parse(std::string_view text);
 };
 
+/// Of a move by partitions: the last one that was looked at.
+struct PartPlace {
+  std::int64_t leaf = 0;
+
+  std::string text() const;
+  /// Nothing when it is the cursor of another walk, or none that this move can have written.
+  static std::optional<PartPlace> parse(std::string_view text);
+};
+
 /// An entry of an index; equal column values are told apart by the row's address.
 struct IndexEntry {
   std::string column;

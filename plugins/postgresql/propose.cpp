@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "bounds.hpp"
 #include "catalogue.hpp"
 #include "connection.hpp"
 
@@ -24,16 +25,6 @@ constexpr double scattered_page_cost = 1.5;
 constexpr double ordered_cost = 2;
 constexpr double usual_chunk_rows = 1000;
 
-/// Time rules that every row of the predicate satisfies.
-void required_times(const pk_predicate& predicate, std::uint32_t index, std::vector<const pk_node*>& out) {
-  const pk_node& node = sdk::node_at(predicate, index);
-  if (node.kind == PK_NODE_AND) {
-    for (std::uint32_t i = 0; i < node.child_count; ++i) required_times(predicate, node.first_child + i, out);
-  } else if (node.kind == PK_NODE_TIME && (node.flags & (PK_NEGATED | PK_PURGE_NULL)) == 0) {
-    out.push_back(&node);
-  }
-}
-
 std::string percent(double share) {
   char text[16];
   std::snprintf(text, sizeof text, share < 0.1 ? "%.1f %%" : "%.0f %%", share * 100);
@@ -43,9 +34,7 @@ std::string percent(double share) {
 }  // namespace
 
 std::optional<Sql> PgConnection::bound_of(const pk_predicate& predicate, const std::string& column) const {
-  std::vector<const pk_node*> times;
-  required_times(predicate, predicate.root, times);
-  for (const pk_node* node : times) {
+  for (const pk_node* node : required_times(predicate)) {
     if (sdk::to_view(node->column) != column) continue;
     Sql bound(dialect_);
     dialect_.time_before(bound, dialect_.quote(column), *node, false);

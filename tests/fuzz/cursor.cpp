@@ -64,6 +64,7 @@ void run(FuzzedDataProvider& in) {
   if (const auto row = accepted([&] { return sdk::decode_row(text); })) read_back(*row);
   read_place<postgresql::TidPlace>(text);
   read_place<postgresql::IndexPlace>(text);
+  read_place<postgresql::PartPlace>(text);
 }
 
 }  // namespace
