@@ -212,15 +212,21 @@ void bind_connection(py::module_& module) {
           [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,
              const std::string& pace, std::optional<std::int64_t> max_rows, std::optional<double> max_rows_per_s, std::optional<double> deadline_s, std::optional<double> max_replica_lag_s,
              std::uint32_t lock_wait_ms, const std::string& stop_file, std::optional<double> max_fraction, bool accept_clock, const std::vector<std::string>& policy_hashes,
-             std::size_t workers, const std::string& reclaim, const py::object& pacer) {
+             std::size_t workers, const std::string& reclaim, const py::object& pacer, const std::string& probe_sql, std::optional<double> probe_limit_ms,
+             const std::vector<std::pair<std::string, py::dict>>& replicas, const std::string& lag_sql) {
             if (pace != "gentle" && pace != "fast") bad_policy("unknown pace " + pace + did_you_mean(pace, {"gentle", "fast"}));
-            const RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
-                                     lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim), {}};
+            RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
+                                     lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim)};
+            options.probe_sql = probe_sql;
+            options.probe_limit_ms = probe_limit_ms;
+            for (const auto& [name, parameters] : replicas) options.replicas.push_back({name, to_connect_params(py::reinterpret_borrow<py::kwargs>(parameters))});
+            options.lag_sql = lag_sql;
             return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress, pacer);
           },
           "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
-          "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none())
+          "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none(),
+          "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "")
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())

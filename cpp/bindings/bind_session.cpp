@@ -249,6 +249,20 @@ void bind_session(py::module_& module) {
           },
           "policy"_a, "now_ns"_a, "rows_total"_a, "rows_matching"_a)
       .def(
+          "measure",
+          [](S& s, const std::string& sql, std::uint32_t timeout_ms) {
+            sdk::Measure m;
+            s.released([&] { m = s.get().measure(sql, timeout_ms); });
+            return py::dict("elapsed_ms"_a = m.elapsed_ms, "value"_a = m.value);
+          },
+          "sql"_a, "timeout_ms"_a)
+      .def("own_lag",
+           [](S& s) {
+             double lag_s = 0;
+             s.released([&] { lag_s = s.get().own_lag(); });
+             return lag_s;
+           })
+      .def(
           "checkpoint",
           [](S& s, const py::dict& slot) {
             const sdk::Slot value = to_slot(slot);

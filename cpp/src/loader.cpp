@@ -105,6 +105,12 @@ void fill_optional(pk_backend& t) {
   if (t.log_bytes == nullptr) {
     t.log_bytes = [](C*, std::int64_t*, pk_error* e) -> std::int32_t { return not_supported("log_bytes", e); };
   }
+  if (t.measure == nullptr) {
+    t.measure = [](C*, pk_text, std::uint32_t, pk_measure*, pk_error* e) -> std::int32_t { return not_supported("a query of one's own", e); };
+  }
+  if (t.own_lag == nullptr) {
+    t.own_lag = [](C*, double*, pk_error* e) -> std::int32_t { return not_supported("the lag of a replica", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

@@ -22,6 +22,8 @@ constexpr double least_ease = 0.125;
 // From an eighth to the whole in about six seconds: longer than a checkpoint or a burst of logins that ended lets a log rest.
 constexpr double recovery = 1.09;
 
+constexpr const char* probe_name = "probe_ms";
+
 std::string compared(const sdk::Signal& s) {
   const auto text = [](double value) {
     char out[48];
@@ -33,8 +35,8 @@ std::string compared(const sdk::Signal& s) {
 
 }  // namespace
 
-bool Pressure::take_turn(double now_s) {
-  if (silent_ || reading_ || now_s - last_read_s_ < read_every_s) return false;
+bool Pressure::take_turn(double now_s, bool has_probe) {
+  if ((silent_ && !has_probe) || reading_ || now_s - last_read_s_ < read_every_s) return false;
   reading_ = true;
   if (tried_since_s_ < 0) tried_since_s_ = now_s;
   return true;
@@ -49,7 +51,8 @@ void Pressure::read(std::vector<sdk::Signal> signals, double took_ms, double now
   tried_since_s_ = -1;
   last_read_s_ = now_s;
   signals_ = std::move(signals);
-  if (!signals_.empty()) signals_.push_back(probe(took_ms));
+  const bool has_probe = std::any_of(signals_.begin(), signals_.end(), [](const sdk::Signal& s) { return s.name == probe_name; });
+  if (!signals_.empty() && !has_probe) signals_.push_back(probe(took_ms));
   const auto found = std::max_element(signals_.begin(), signals_.end(), [](const auto& a, const auto& b) { return strain(a) < strain(b); });
   worst_.reset();
   if (found != signals_.end()) worst_ = *found;
@@ -71,7 +74,7 @@ sdk::Signal Pressure::probe(double took_ms) {
   std::sort(sorted.begin(), sorted.end());
   const double middle_ms = sorted[(sorted.size() - 1) / 2];
   best_ms_ = best_ms_ > 0 ? std::min(best_ms_ * 1.005, middle_ms) : middle_ms;
-  return {"probe_ms", middle_ms, std::max(least_probe_limit_ms, probe_factor * best_ms_)};
+  return {probe_name, middle_ms, std::max(least_probe_limit_ms, probe_factor * best_ms_)};
 }
 
 Pressure::Unread Pressure::failed(const sdk::Error& error, double now_s) {

@@ -26,8 +26,12 @@ class Pressure {
   };
 
   /// Whether the signals are to be read now. Who is told so reads them and reports by one of the next three.
-  bool take_turn(double now_s);
-  /// `took_ms`: to read them, which any small statement of others would have taken too. It becomes a signal of its own, `probe_ms`.
+  /// `has_probe`: there is a user's probe among them, also where the database tells nothing.
+  bool take_turn(double now_s, bool has_probe = false);
+  /// The database tells nothing.
+  bool silent() const { return silent_; }
+  /// `took_ms`: to read them, which any small statement of others would have taken too. It becomes a signal of its own, `probe_ms`,
+  /// unless a user's probe is among them.
   /// \throws sdk::Error PK_DATA when a figure is none; report it by `failed`
   void read(std::vector<sdk::Signal> signals, double took_ms, double now_s);
   Unread failed(const sdk::Error& error, double now_s);

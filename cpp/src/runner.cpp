@@ -22,6 +22,9 @@ void check_limits(const RunOptions& o) {
   if (o.max_rows && *o.max_rows < 0) bad_policy("max-rows must not be negative");
   if (o.max_rows_per_s && !(*o.max_rows_per_s > 0)) bad_policy("max-rows-per-s must be above 0");
   if (o.max_replica_lag_s && !(*o.max_replica_lag_s > 0)) bad_policy("max-replica-lag-s must be above 0");
+  if (o.probe_sql.empty() == o.probe_limit_ms.has_value()) bad_policy("probe-sql and probe-limit-ms go together");
+  if (o.probe_limit_ms && !(*o.probe_limit_ms >= 1 && *o.probe_limit_ms <= 60'000)) bad_policy("probe-limit-ms must lie between 1 and 60000");
+  if (!o.max_replica_lag_s && (!o.replicas.empty() || !o.lag_sql.empty())) bad_policy("replica and lag-sql tell how far replicas are behind: say how far they may be with max-replica-lag-s");
   if (o.workers < 1 || o.workers > 64) bad_policy("workers must lie between 1 and 64");
   if (o.lock_wait_ms < 1 || o.lock_wait_ms > 600'000) bad_policy("lock-wait-ms must lie between 1 and 600000");
   if (o.max_fraction && !(*o.max_fraction > 0 && *o.max_fraction <= 1)) bad_policy("max-fraction must lie above 0 and at most at 1");
@@ -64,7 +67,7 @@ bool check_ledger(Session& session, const RunOptions& o) {
 }
 
 void check_replica_lag(Session& session, const RunOptions& o) {
-  if (!o.max_replica_lag_s) return;
+  if (!o.max_replica_lag_s || !o.replicas.empty() || !o.lag_sql.empty()) return;
   try {
     session.replica_lag();
   } catch (const sdk::Error& e) {
@@ -96,7 +99,10 @@ PurgeSpec archive_spec(const PolicyPlan& p) {
   return PurgeSpec(p.table, no_rows.view(), "", p.dependents, p.archives);
 }
 
-void check_everything(Session& session, const Plan& plan, const RunOptions& options) {
+void check_everything(RunContext& context) {
+  Session& session = context.session;
+  const Plan& plan = context.plan;
+  const RunOptions& options = context.options;
   check_limits(options);
   const sdk::Server server = session.inspect();
   if (server.read_only) refuse("read_only", "the database " + server.database + " is read-only here; connect to the primary, or as a user who may write");
@@ -121,6 +127,7 @@ void check_everything(Session& session, const Plan& plan, const RunOptions& opti
     }
   }
   check_replica_lag(session, options);
+  if (any) context.watch.start(session.backend(), context.connection, options, context.control);
   if (any && check_ledger(session, options)) session.ledger_create();
   for (const PolicyPlan* p : to_make) session.archive_create(archive_spec(*p));
 }
@@ -139,7 +146,7 @@ Report run_plan(Session& session, const sdk::ConnectParams& connection, const Pl
     report = stopped_at_start(plan, options, "deadline");
   } else {
     try {
-      check_everything(session, plan, options);
+      check_everything(context);
     } catch (const sdk::Error& e) {
       throw EngineError(e);
     }

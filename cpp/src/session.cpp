@@ -230,6 +230,18 @@ std::optional<std::int64_t> Session::log_bytes() {
   return bytes;
 }
 
+sdk::Measure Session::measure(const std::string& sql, std::uint32_t timeout_ms) {
+  pk_measure out{};
+  call(backend_.measure, to_text(sql), timeout_ms, &out);
+  return sdk::from_c(out);
+}
+
+double Session::own_lag() {
+  double lag_s = 0;
+  call(backend_.own_lag, &lag_s);
+  return lag_s;
+}
+
 std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   pk_moves out{};
   call(backend_.moves, &purge, rows_total, rows_matching, &out);

@@ -18,7 +18,8 @@ void Worker::await_pace() {
     return work_.pacer.next();
   }();
   if (due.wait_s > 0) wait(due.wait_s, due.reason, due.name);
-  if (context_.options.max_replica_lag_s) wait_for_replicas();
+  if (context_.options.max_replica_lag_s && !context_.watch.has_lag()) wait_for_replicas();
+  while (const std::optional<Pause> held = context_.watch.hold()) wait(held->wait_s, held->reason, held->name);
   if (context_.options.gentle || context_.options.pacer) heed_signals();
   if (context_.options.pacer && last_chunk_ms_ > 0) ask_pacer();
   last_chunk_ms_ = 0;
@@ -56,12 +57,18 @@ void Worker::read_signals() {
   const auto turn = [&] {
     const Lock lock(work_.mutex);
     if (work_.pressure.overdue(context_.elapsed_s())) throw Stop{"the database's signals can't be read: no answer"};
-    return work_.pressure.take_turn(context_.elapsed_s());
+    return work_.pressure.take_turn(context_.elapsed_s(), context_.watch.has_probe());
+  };
+  const auto is_silent = [&] {
+    const Lock lock(work_.mutex);
+    return work_.pressure.silent();
   };
   while (turn()) {
     try {
       const double begun_s = context_.elapsed_s();
-      std::vector<sdk::Signal> signals = session_.pressure();
+      std::vector<sdk::Signal> signals;
+      if (!is_silent()) signals = session_.pressure();
+      if (auto probe = context_.watch.probe()) signals.push_back(std::move(*probe));
       const double now_s = context_.elapsed_s();
       const Lock lock(work_.mutex);
       work_.pressure.read(std::move(signals), (now_s - begun_s) * 1000, now_s);
@@ -82,7 +89,7 @@ void Worker::read_signals() {
         return work_.pressure.failed(e, context_.elapsed_s());
       }();
       switch (unread) {
-        case Pressure::Unread::silent: log().debug("policy {}: no signals, pacing by chunk times: {}", work_.report.policy, e.message()); return;
+        case Pressure::Unread::silent: log().debug("policy {}: no signals, pacing by chunk times: {}", work_.report.policy, e.message()); break;
         case Pressure::Unread::stale: throw Stop{"the database's signals can't be read: " + e.message()};
         case Pressure::Unread::again: wait(0.5, "signals can't be read"); break;
       }

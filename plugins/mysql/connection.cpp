@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 #include "catalogue.hpp"
 #include "session.hpp"
@@ -24,6 +25,7 @@ void MysqlConnection::connect(const sdk::ConnectParams& params) {
   line_.open(params);
   database_ = params.database;
   lock_wait_s_ = -1;
+  statement_timeout_ms_ = params.statement_timeout_ms;
   settle_session(line_, params);
   dialect_.learn(line_.is_mariadb() && line_.version() >= 100005, knows_server_zone(line_));
 }
@@ -155,7 +157,48 @@ std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& s
 }
 
 double MysqlConnection::replica_lag() {
-  throw Error(PK_NOT_SUPPORTED, "a MySQL or MariaDB primary does not know how far its replicas are behind");
+  throw Error(PK_NOT_SUPPORTED, "a MySQL or MariaDB primary does not know how far its replicas are behind; name them with --replica URL, or give a query with --lag-sql");
+}
+
+// One that has several sources is as far behind as the slowest. SHOW SLAVE STATUS went with MySQL 8.4; MySQL 5.6 knows no other.
+double MysqlConnection::own_lag() {
+  const bool renamed = !line_.is_mariadb() && line_.version() >= 80022;
+  std::vector<std::map<std::string, std::string>> channels;
+  try {
+    channels = line_.show(renamed ? "SHOW REPLICA STATUS" : line_.is_mariadb() ? "SHOW ALL SLAVES STATUS" : "SHOW SLAVE STATUS");
+  } catch (const Error& e) {
+    if (e.code() != PK_PRIVILEGE) throw;
+    const std::string right = line_.is_mariadb() && line_.version() >= 100509 ? "SLAVE MONITOR" : "REPLICATION CLIENT";
+    throw Error(PK_PRIVILEGE, "how far it is behind is hidden from this user; GRANT " + right + " ON *.* TO " + account());
+  }
+  if (channels.empty()) throw Error(PK_NOT_SUPPORTED, "it is not a replica");
+  double lag_s = 0;
+  for (const auto& channel : channels) {
+    const auto told = channel.find(renamed ? "Seconds_Behind_Source" : "Seconds_Behind_Master");
+    if (told == channel.end()) throw Error(PK_NOT_SUPPORTED, "its replication is not running, so how far it is behind can't be told");
+    lag_s = std::max(lag_s, std::strtod(told->second.c_str(), nullptr));
+  }
+  return lag_s;
+}
+
+// A read-only transaction keeps rows from being changed; a DDL statement would end it and go its way.
+sdk::Measure MysqlConnection::measure(const std::string& sql, std::uint32_t timeout_ms) {
+  std::string word = sql.substr(std::min(sql.find_first_not_of(" \t\r\n("), sql.size()));
+  word = word.substr(0, word.find_first_of(" \t\r\n(*"));
+  std::transform(word.begin(), word.end(), word.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  if (word != "SELECT" && word != "WITH" && word != "SHOW") throw Error(PK_INVALID_ARGUMENT, "a query is to begin with SELECT, WITH or SHOW");
+  return SqlConnection::measure(sql, timeout_ms);
+}
+
+void MysqlConnection::begin_looking(std::uint32_t timeout_ms) {
+  set_lock_wait(timeout_ms);
+  bound_statements(line_, timeout_ms);
+  line_.command("START TRANSACTION READ ONLY");
+}
+
+void MysqlConnection::end_looking() {
+  line_.rollback();
+  if (!line_.is_lost()) bound_statements(line_, statement_timeout_ms_);
 }
 
 // -------------------------------------------------------------------------------------- run lock, ledger

@@ -39,6 +39,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
+  double own_lag() override;
+  sdk::Measure measure(const std::string& sql, std::uint32_t timeout_ms) override;
   // moves.cpp
   std::vector<sdk::Move> moves(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
   void commit() override;
@@ -59,6 +61,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   void rollback_transaction() override { line_.rollback(); }
   void set_lock_wait(std::uint32_t wait_ms) override;
 
+  void begin_looking(std::uint32_t timeout_ms) override;
+  void end_looking() override;
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
@@ -82,6 +86,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   PressureGauge gauge_;
   std::string database_;
   std::int64_t lock_wait_s_ = -1;
+  std::uint32_t statement_timeout_ms_ = 0;
   std::set<std::string> run_locks_;
   bool idle_limited_ = false;  // the server ends this session soon when it falls silent
   std::optional<std::pair<std::string, std::string>> rebuilt_;  // schema and name of a table that only lacks its statistics now

@@ -272,6 +272,26 @@ sdk::Rows Line::query(const std::string& text, const std::vector<sdk::Value>& pa
   }
 }
 
+std::vector<std::map<std::string, std::string>> Line::show(const std::string& text) {
+  const Busy busy(*this);
+  const Clock::time_point start = Clock::now();
+  std::vector<std::map<std::string, std::string>> out;
+  try {
+    const std::unique_ptr<sql::Statement> statement(connection_->createStatement());
+    const std::unique_ptr<sql::ResultSet> result(statement->executeQuery(sql::SQLString(text)));
+    sql::ResultSetMetaData& meta = *result->getMetaData();
+    while (result->next()) {
+      auto& row = out.emplace_back();
+      for (unsigned column = 1; column <= meta.getColumnCount(); ++column) {
+        if (!result->isNull(column)) row[meta.getColumnLabel(column).c_str()] = result->getString(column).c_str();
+      }
+    }
+  } catch (const sql::SQLException& e) {
+    raise(e, ms_since(start), false);
+  }
+  return out;
+}
+
 void Line::learn_version() {
   const sdk::Rows rows = query("SELECT VERSION(), CAST(CONNECTION_ID() AS CHAR)", {});
   version_text_ = rows.at(0).at(0).text;

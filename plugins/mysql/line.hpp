@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -47,10 +48,13 @@ class Line {
   /// A prepared statement; rows affected.
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params);
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params);
+  /// What a SHOW statement tells, each row by names of columns; NULL is left out.
+  std::vector<std::map<std::string, std::string>> show(const std::string& text);
 
   /// Statements that this process has under way on all its lines.
   static int under_way() noexcept { return under_way_; }
 
+  bool is_lost() const { return connection_ == nullptr || lost_; }
   bool is_mariadb() const { return is_mariadb_; }
   /// 101119 for 10.11.19.
   int version() const { return version_; }

@@ -94,12 +94,15 @@ void settle_session(Line& line, const sdk::ConnectParams& params) {
   // MySQL 8 tells sizes of tables as they were up to a day ago.
   if (!line.is_mariadb() && line.version() >= 80000) set_if_known(line, "information_schema_stats_expiry = 0");
   if (line.is_mariadb()) set_if_known(line, "idle_transaction_timeout = " + std::to_string(idle_transaction_s));
-  if (params.statement_timeout_ms == 0) return;
+  if (params.statement_timeout_ms > 0) bound_statements(line, params.statement_timeout_ms);
+}
+
+void bound_statements(Line& line, std::uint32_t timeout_ms) {
   if (line.is_mariadb()) {
-    std::string fraction = std::to_string(1000 + params.statement_timeout_ms % 1000);
-    set_if_known(line, "max_statement_time = " + std::to_string(params.statement_timeout_ms / 1000) + "." + fraction.substr(1));
+    const std::string fraction = std::to_string(1000 + timeout_ms % 1000);
+    set_if_known(line, "max_statement_time = " + std::to_string(timeout_ms / 1000) + "." + fraction.substr(1));
   } else {
-    set_if_known(line, "max_execution_time = " + std::to_string(params.statement_timeout_ms));
+    set_if_known(line, "max_execution_time = " + std::to_string(timeout_ms));
   }
 }
 

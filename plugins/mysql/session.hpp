@@ -12,6 +12,9 @@ namespace purgekit::mysql {
 /// Make the session the one our statements are written for: UTC, READ COMMITTED, a known sql_mode, bounded waits.
 void settle_session(Line& line, const sdk::ConnectParams& params);
 
+/// How long a statement may take, where this server can be told: MariaDB any, MySQL from 5.7.8 on a SELECT. 0: as long as it likes.
+void bound_statements(Line& line, std::uint32_t timeout_ms);
+
 /// How long the server keeps a silent session: not long while it holds a run lock, so that a frozen client can't keep others out.
 void limit_idle(Line& line, bool purging);
 

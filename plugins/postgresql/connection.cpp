@@ -1,5 +1,6 @@
 #include "connection.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -105,6 +106,28 @@ double PgConnection::replica_lag() {
     throw Error(PK_PRIVILEGE, "the lag of the replicas is hidden from " + user_ + "; GRANT pg_monitor TO " + user_ + ", or leave out the limit on it");
   }
   return rows[0].at(2).f64;
+}
+
+// While nothing comes in, the last transaction replayed gets older and older, though nothing is missing: all that came in being replayed, the
+// line to the primary decides. Where there is none (the log comes from files), the age is all there is.
+double PgConnection::own_lag() {
+  const bool renamed = line_.server_version() >= 100000;
+  const std::string received = renamed ? "pg_catalog.pg_last_wal_receive_lsn()" : "pg_catalog.pg_last_xlog_receive_location()";
+  const std::string replayed = renamed ? "pg_catalog.pg_last_wal_replay_lsn()" : "pg_catalog.pg_last_xlog_replay_location()";
+  const sdk::Row row = query("SELECT pg_catalog.pg_is_in_recovery(), CASE WHEN " + received + " = " + replayed +
+                                 " AND EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver w WHERE w.pid IS NOT NULL) THEN 0"
+                                 " ELSE EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END::float8",
+                             {}).at(0);
+  if (row.at(0).i64 == 0) throw Error(PK_NOT_SUPPORTED, "it is not a replica");
+  if (row.at(1).kind == PK_VALUE_NULL) throw Error(PK_NOT_SUPPORTED, "it has replayed no transaction since it was started, so how far it is behind can't be told");
+  return std::max(row[1].f64, 0.0);
+}
+
+void PgConnection::begin_looking(std::uint32_t timeout_ms) {
+  line_.begin();
+  line_.run("SET TRANSACTION READ ONLY", {});
+  line_.set_lock_wait(timeout_ms);
+  line_.bound_statements(timeout_ms);
 }
 
 // Of the table that is being purged, or of none yet.

@@ -37,6 +37,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::int64_t delete_children(std::size_t index) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
+  double own_lag() override;
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
@@ -56,6 +57,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void set_lock_wait(std::uint32_t wait_ms) override { line_.set_lock_wait(wait_ms); }
 
   // SqlConnection
+  void begin_looking(std::uint32_t timeout_ms) override;
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;

@@ -42,7 +42,8 @@ std::vector<PressureGauge::Part> PressureGauge::parts() const {
        lock_waits_limit},
       // Others' sessions are open to pg_read_all_stats only; of one's own user, which the application's often is, all are.
       {"active_sessions", "(SELECT COUNT(*) FROM pg_catalog.pg_stat_activity a WHERE a.state = 'active' AND " + others + clients + ")", active_limit},
-      {"oldest_xmin_age_xids", "(SELECT MAX(pg_catalog.age(a.backend_xmin)) FROM pg_catalog.pg_stat_activity a WHERE a.pid <> pg_catalog.pg_backend_pid())", "0"},
+      {"oldest_xmin_age_xids", "(SELECT MAX(pg_catalog.age(x.xmin)) FROM (SELECT a.backend_xmin FROM pg_catalog.pg_stat_activity a WHERE a.pid <> pg_catalog.pg_backend_pid()"
+       " UNION ALL SELECT s.xmin FROM pg_catalog.pg_replication_slots s UNION ALL SELECT t.transaction FROM pg_catalog.pg_prepared_xacts t) AS x(xmin))", "0"},
       {"wal_since_checkpoint_pct", "100 * " + between("(SELECT c.redo_" + std::string(renamed ? "lsn" : "location") + " FROM pg_catalog.pg_control_checkpoint() c)") + " / " + max_wal, wal_limit_pct},
       {"wal_bytes", between("'0/0'"), "0"},
   };
@@ -51,7 +52,9 @@ std::vector<PressureGauge::Part> PressureGauge::parts() const {
                                                      : "4 * " + max_wal;
   out.push_back({"slot_retained_bytes", "(SELECT MAX(" + between("s.restart_lsn") + ") FROM pg_catalog.pg_replication_slots s WHERE s.active)", kept});
   if (table_oid_ != 0) {
-    out.push_back({"autovacuum_on_table", "(SELECT COUNT(*) FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.datname = pg_catalog.current_database() AND v.relid = " + std::to_string(table_oid_) + ")", "0"});
+    out.push_back({"autovacuum_on_table", "(SELECT COUNT(*) FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.datname = pg_catalog.current_database() AND v.relid IN"
+                   " (WITH RECURSIVE tree(oid) AS (SELECT " + std::to_string(table_oid_) + "::oid UNION ALL SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)"
+                   " SELECT oid FROM tree))", "0"});
   }
   return out;
 }

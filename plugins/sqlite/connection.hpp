@@ -73,6 +73,8 @@ class SqliteConnection final : public sdk::SqlConnection {
   void commit_transaction() override { db_.commit(); }
   void rollback_transaction() override { db_.rollback(); }
   void set_lock_wait(std::uint32_t wait_ms) override { db_.set_lock_wait(wait_ms); }
+  void begin_looking(std::uint32_t timeout_ms) override;
+  void end_looking() override;
 
   sdk::Table read_table(const sdk::TableName& name) override;
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;

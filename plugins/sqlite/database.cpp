@@ -190,7 +190,7 @@ sqlite3_stmt* Database::prepared(const std::string& text) {
   if (rc != SQLITE_OK) fail(rc);
   if (statement == nullptr || std::string(tail).find_first_not_of(" \t\r\n") != std::string::npos) {
     sqlite3_finalize(statement);
-    throw sdk::Error(PK_INVALID_ARGUMENT, "a rule must be one condition, not several statements");
+    throw sdk::Error(PK_INVALID_ARGUMENT, "one statement or condition may stand here, not several statements");
   }
   cache_.push_back({text, statement, ++uses_});
   return statement;

@@ -33,4 +33,17 @@ std::vector<sdk::Signal> SqliteConnection::pressure() {
   return out;
 }
 
+// A SELECT is a transaction of its own. What it may not do is write.
+void SqliteConnection::begin_looking(std::uint32_t timeout_ms) {
+  db_.execute("PRAGMA query_only = 1");
+  db_.set_statement_timeout(timeout_ms);
+  db_.set_lock_wait(timeout_ms);
+}
+
+void SqliteConnection::end_looking() {
+  db_.set_statement_timeout(statement_timeout_ms_);
+  db_.set_lock_wait(lock_wait_ms_);
+  db_.execute("PRAGMA query_only = 0");
+}
+
 }  // namespace purgekit::sqlite

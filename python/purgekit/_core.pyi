@@ -248,14 +248,19 @@ class Connection:
         workers: int = 1,
         reclaim: str = "none",
         pacer: Callable[[dict[str, Any]], float | None] | None = None,
+        probe_sql: str = "",
+        probe_limit_ms: float | None = None,
+        replicas: Sequence[tuple[str, dict[str, Any]]] = (),
+        lag_sql: str = "",
     ) -> str:
         """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome.
 
         A failure part-way is a report with status "failed" and ``error``. Raises only when nothing was changed (a
         refusal: exit code 2). ``deadline_s``: seconds from now after which no chunk is begun. ``ledger``:
-        "[SCHEMA.]NAME" or "none". ``on_progress`` is called on the calling thread, after each chunk and while pausing,
-        with the keys policy, table, pass, rows_deleted (policy's own table), rows_total_deleted (all tables),
-        rows_purgeable, share_done, chunk_ms, chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
+        "[SCHEMA.]NAME" or "none". ``replicas``: what to call each, and how to connect.
+        ``on_progress`` is called on the calling thread after each chunk and while pausing, with the keys policy, table,
+        pass, rows_deleted (policy's own table), rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms,
+        chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
         """
     def last_run(self) -> tuple[str, str]:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
@@ -308,6 +313,10 @@ class Session:
         """One step of ``statistics`` or ``space``; True when nothing is left to do."""
     def moves(self, policy: Policy, now_ns: int, rows_total: int, rows_matching: int) -> list[dict[str, Any]]:
         """Each with id, strategy, reason, problem (empty: it can be done), rows, window_ms, needed_bytes."""
+    def measure(self, sql: str, timeout_ms: int) -> dict[str, Any]:
+        """elapsed_ms, and value: the first column of the first row as a number, or None."""
+    def own_lag(self) -> float:
+        """Seconds that this server, a replica, is behind."""
     def delete_children(self, index: int) -> int: ...
     def checkpoint(self, slot: Mapping[str, Any]) -> None: ...
     def commit(self) -> None: ...

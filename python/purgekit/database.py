@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from purgekit import _core
-from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed
+from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
@@ -80,6 +80,8 @@ class Database:
         bridge_logs()
         find_backends()
         self._target = target
+        self._password = (password, password_file)
+        self._waits = (int(connect_timeout_s * 1_000), lock_wait_ms)
         try:
             self._connection = _core.Connection(
                 _core.backend_for(target.scheme),
@@ -205,6 +207,10 @@ class Database:
             "workers": limits.workers,
             "reclaim": reclaim,
             "pacer": pacer,
+            "probe_sql": limits.probe_sql or "",
+            "probe_limit_ms": limits.probe_limit_ms,
+            "replicas": [self._replica(url) for url in limits.replicas],
+            "lag_sql": limits.lag_sql or "",
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
@@ -235,6 +241,25 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
+
+    def _replica(self, url: str) -> tuple[str, Json]:
+        """What to call it, and how to connect to it."""
+        target = parse_url(url)
+        backend = _core.backend_for(target.scheme)
+        if backend != self._connection.backend:
+            raise PurgeRefused(f"replica {target} is another kind of database than {self._target}", code="replica_lag")
+        connect_timeout_ms, lock_wait_ms = self._waits
+        return str(target), {
+            "scheme": target.scheme,
+            "user": target.user,
+            "password": find_password(target, *self._password),
+            "host": target.host,
+            "port": target.port,
+            "database": target.database,
+            "options": list(target.options),
+            "connect_timeout_ms": connect_timeout_ms,
+            "lock_wait_ms": lock_wait_ms,
+        }
 
     def _advice(self, policy: _core.Policy, options: Json) -> list[Json]:
         """Warnings that the policy's pack has about part of the purgeable rows, counted by a plan of their own."""

@@ -32,6 +32,7 @@ LIMIT_KEYS = (
     "max_rows_per_s",
     "deadline_s",
     "max_replica_lag_s",
+    "probe_limit_ms",
     "lock_wait_ms",
     "max_fraction",
     "workers",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta, timezone, tzinfo
 
 from purgekit.errors import PurgeRefused
@@ -28,6 +29,12 @@ class Limits:
         until: ``"HH:MM"``, client's local time, or ``"HH:MM Zone"``: no chunk is begun after it.
         window: ``"HH:MM-HH:MM"``, may cross midnight, with a zone as in ``until``; outside it nothing is done.
         max_replica_lag_s: wait while a replica is further behind.
+        replicas: URLs of replicas that are asked for that (MySQL, MariaDB: the primary does not know). One without a
+            password takes the database's.
+        lag_sql: asked of the replicas, or of the database itself, instead: one number, the seconds. Such as the age of
+            a row that a heartbeat keeps writing.
+        probe_sql: a query that is run twice a second on a connection of its own, in a transaction that can't write.
+        probe_limit_ms: wait while it takes longer than this.
         lock_wait_ms: longest wait for a locked row.
         stop_file: the run ends when this file is there.
         max_fraction: refuse when a larger share of a table is purgeable; None: the policy's, else 0.98.
@@ -48,6 +55,10 @@ class Limits:
     max_fraction: float | None = None
     pace: str = "gentle"
     workers: int = 1
+    replicas: Sequence[str] = field(default=(), repr=False)
+    lag_sql: str | None = None
+    probe_sql: str | None = None
+    probe_limit_ms: float | None = None
 
     def __post_init__(self) -> None:
         _check("chunk_ms", self.chunk_ms, above=0)
@@ -60,10 +71,23 @@ class Limits:
         if self.pace not in PACES:
             raise _refusal(f"unknown pace '{printable(self.pace)}'{did_you_mean(str(self.pace), PACES)}")
         _check("workers", self.workers, above=0, most=MOST_WORKERS, whole=True)
+        _check("probe_limit_ms", self.probe_limit_ms, least=1, most=60_000)
+        self._check_watched()
         if self.until is not None:
             _clock_and_zone("until", self.until, 1)
         if self.window is not None:
             _window(self.window)
+
+    def _check_watched(self) -> None:
+        for name, sql in (("lag_sql", self.lag_sql), ("probe_sql", self.probe_sql)):
+            if sql is not None and (not isinstance(sql, str) or not sql.strip()):
+                raise _refusal(f"{name} must be a query")
+        if (self.probe_sql is None) != (self.probe_limit_ms is None):
+            raise _refusal("probe_sql and probe_limit_ms go together: a query, and how long it may take")
+        if isinstance(self.replicas, str):
+            raise _refusal("replicas must be a list of URLs, not one")
+        if self.max_replica_lag_s is None and (self.replicas or self.lag_sql is not None):
+            raise _refusal("replicas and lag_sql need max_replica_lag_s: how far behind a replica may be")
 
     def stops_at(self, now: datetime) -> tuple[datetime, str] | None:
         """When the run must begin no further chunk, and which limit says so. ``now`` is aware.

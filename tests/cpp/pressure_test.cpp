@@ -106,6 +106,14 @@ TEST_F(Gauge, WhatIsUsualForThisDatabaseIsNoPressure) {
   }
 }
 
+TEST_F(Gauge, AUsersProbeTakesThePlaceOfTheReadingsOwn) {
+  std::vector<sdk::Signal> signals = redo(10);
+  signals.push_back({"probe_ms", 3, 50});
+  read(signals, 1000);
+  EXPECT_EQ(pressure.signals().size(), 2u);
+  EXPECT_EQ(find(pressure.signals(), "probe_ms").value, 3);
+}
+
 TEST_F(Gauge, IsReadFourTimesASecondAndByOneAtATime) {
   EXPECT_TRUE(pressure.take_turn(1));
   EXPECT_FALSE(pressure.take_turn(5)) << "somebody is at it";
@@ -131,6 +139,16 @@ TEST_P(Unread, WhatWasToldOnceIsMissedLater) {
   }
   ASSERT_TRUE(pressure.take_turn(failing_s + 1));
   EXPECT_EQ(pressure.failed(sdk::Error(GetParam(), "no"), failing_s + 1), Pressure::Unread::stale);
+}
+
+TEST_P(Unread, AUsersProbeIsHeededAlsoWhereTheDatabaseTellsNothing) {
+  ASSERT_TRUE(pressure.take_turn(1, true));
+  EXPECT_EQ(pressure.failed(sdk::Error(GetParam(), "no"), 1), Pressure::Unread::silent);
+  ASSERT_TRUE(pressure.take_turn(1.25, true));
+  EXPECT_TRUE(pressure.silent());
+  pressure.read({{"probe_ms", 60, 50}}, 0, 1.25);
+  ASSERT_TRUE(pressure.hold());
+  EXPECT_EQ(pressure.hold()->reason, "probe_ms 60 > 50");
 }
 
 INSTANTIATE_TEST_SUITE_P(Codes, Unread, ::testing::Values(PK_NOT_SUPPORTED, PK_PRIVILEGE));

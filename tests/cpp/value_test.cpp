@@ -73,6 +73,12 @@ TEST(Value, CrossesTheLineAndBack) {
   }
 }
 
+TEST(Value, IsANumberAlsoInText) {
+  for (const Value& value : {Value::integer(2), Value::unsigned_integer(2), Value::real(2), Value::decimal("2.0"), Value::string("2")}) EXPECT_EQ(as_number(value), 2);
+  EXPECT_EQ(as_number(Value::unsigned_integer(~0ull)), 18446744073709551615.0);
+  for (const Value& value : {Value::null(), Value::string(""), Value::string("soon"), Value::string("2 s"), Value::bytes("2")}) EXPECT_FALSE(as_number(value));
+}
+
 TEST(Value, TextMayBeNullWhenEmpty) {
   EXPECT_EQ(to_string(pk_text{nullptr, 0}), "");
   EXPECT_EQ(to_view(pk_text{nullptr, 0}), "");

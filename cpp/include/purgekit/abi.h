@@ -375,6 +375,14 @@ typedef struct pk_signals {
   size_t count;
 } pk_signals;
 
+/** What a user's own query gave. */
+typedef struct pk_measure {
+  double elapsed_ms;   /**< from sending the query to its last row, without what is done before and after it */
+  double value;        /**< the first column of the first row */
+  uint8_t has_value;   /**< there is a row, and that column is a number */
+  uint8_t reserved[7];
+} pk_measure;
+
 /** What a table takes up. All figures in bytes, -1 unknown. */
 typedef struct pk_space {
   int64_t bytes;          /**< in files: table, its out-of-line values and its indexes; the whole file where all tables share one */
@@ -488,6 +496,10 @@ typedef struct pk_backend {
   int32_t (*moves)(pk_connection*, const pk_purge*, int64_t rows_total, int64_t rows_matching, pk_moves* out, pk_error*);
   /** Bytes that were written so far, for everybody, to the logs that a purge makes longer: write-ahead or redo log, and binary log. */
   int32_t (*log_bytes)(pk_connection*, int64_t* bytes, pk_error*);
+  /** Run a user's query, one that reads: in a transaction that can't write and is rolled back, for `timeout_ms` at most. */
+  int32_t (*measure)(pk_connection*, pk_text sql, uint32_t timeout_ms, pk_measure* out, pk_error*);
+  /** Seconds that this server, a replica, is behind what it replicates. PK_NOT_SUPPORTED when it is none, or when that can't be told. */
+  int32_t (*own_lag)(pk_connection*, double* lag_s, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

@@ -31,6 +31,12 @@ struct PaceFacts {
 /// Seconds to wait before the next chunk. What it throws ends the run after the chunk, with its message.
 using PaceSink = std::function<double(const PaceFacts&)>;
 
+/// A replica that is asked how far it is behind.
+struct Replica {
+  std::string name;  ///< for people: no secret in it
+  sdk::ConnectParams connection;
+};
+
 struct RunOptions {
   std::string run_id;
   std::string ledger = "purgekit_ledger";  ///< "[SCHEMA.]NAME", or "none"
@@ -48,6 +54,10 @@ struct RunOptions {
   std::size_t workers = 1;                 ///< sessions that purge a table at a time, where its walk can be cut
   Reclaim reclaim = Reclaim::none;
   PaceSink pacer{};                        ///< a user's own, beside the limits above; called from the workers' threads
+  std::string probe_sql{};                 ///< a user's query, run again and again on a connection of its own; goes with the limit of its time
+  std::optional<double> probe_limit_ms{};
+  std::vector<Replica> replicas{};         ///< asked for max_replica_lag_s, instead of the database itself
+  std::string lag_sql{};                   ///< what they, or the database itself where none is given, are asked: one number, seconds
 };
 
 /// Told after each chunk and while waiting, one at a time, on the thread of the worker concerned.

@@ -61,6 +61,8 @@ class Session {
   bool reclaim(const pk_purge& purge, pk_care care);
   /// Nothing where it can't be told.
   std::optional<std::int64_t> log_bytes();
+  sdk::Measure measure(const std::string& sql, std::uint32_t timeout_ms);
+  double own_lag();
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }

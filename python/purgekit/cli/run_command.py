@@ -67,6 +67,32 @@ def run(
         Optional[float],  # noqa: UP045
         typer.Option(help="Wait while a replica is further behind.", rich_help_panel=options.LIMITS),
     ] = None,
+    replica: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="URL",
+            help="Replica to ask for its lag (MySQL, MariaDB). May be repeated.",
+            rich_help_panel=options.LIMITS,
+        ),
+    ] = None,
+    lag_sql: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SELECT",
+            help="Asked of the replicas, or of the database itself, for the lag in seconds.",
+            rich_help_panel=options.LIMITS,
+        ),
+    ] = None,
+    probe_sql: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SELECT", help="A query of your own, run twice a second.", rich_help_panel=options.LIMITS
+        ),
+    ] = None,
+    probe_limit_ms: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Wait while that query takes longer.", rich_help_panel=options.LIMITS),
+    ] = None,
     lock_wait_ms: Annotated[
         int, typer.Option(help="Longest wait for a locked row.", rich_help_panel=options.LIMITS)
     ] = 1_000,
@@ -121,6 +147,10 @@ def run(
         max_fraction=max_fraction,
         pace=pace,
         workers=workers,
+        replicas=tuple(replica or ()),
+        lag_sql=lag_sql,
+        probe_sql=probe_sql,
+        probe_limit_ms=probe_limit_ms,
     )
     can_ask = sys.stdin.isatty() and sys.stderr.isatty()
     if not yes and not can_ask:

@@ -124,6 +124,10 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
   out.moves = [](C* c, const pk_purge* p, std::int64_t total, std::int64_t matching, pk_moves* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->out.put(c->impl->moves(from_c(*p), total, matching)); });
   };
+  out.measure = [](C* c, pk_text sql, std::uint32_t timeout_ms, pk_measure* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = to_c(c->impl->measure(to_string(sql), timeout_ms)); });
+  };
+  out.own_lag = [](C* c, double* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->impl->own_lag(); }); };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

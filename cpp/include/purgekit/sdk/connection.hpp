@@ -63,6 +63,8 @@ class Connection {
   virtual std::int64_t log_bytes() { return unsupported<std::int64_t>("the length of its logs"); }
   /// None: every row goes by a walk.
   virtual std::vector<Move> moves(const Purge&, std::int64_t, std::int64_t) { return {}; }
+  virtual Measure measure(const std::string& /*sql*/, std::uint32_t /*timeout_ms*/) { return unsupported<Measure>("a query of one's own"); }
+  virtual double own_lag() { return unsupported<double>("the lag of a replica"); }
 
  protected:
   template <class T>

@@ -71,6 +71,9 @@ inline pk_slot to_c(const Slot& s) {
           s.pass,         s.rows_deleted, to_text(s.state),  to_text(s.document)};
 }
 
+inline pk_measure to_c(const Measure& m) { return {m.elapsed_ms, m.value.value_or(0), static_cast<std::uint8_t>(m.value.has_value()), {}}; }
+inline Measure from_c(const pk_measure& m) { return {m.elapsed_ms, m.has_value != 0 ? std::optional<double>(m.value) : std::nullopt}; }
+
 inline Server from_c(const pk_server& s) {
   return {to_string(s.product),  to_string(s.version),  s.clock_utc_ns,          s.read_only != 0,       s.tls != 0,
           s.tls_verified != 0,   s.loopback != 0,       to_string(s.database),   to_string(s.identity),  from_c(s.warnings, s.warning_count)};

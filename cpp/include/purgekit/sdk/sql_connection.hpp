@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -127,6 +129,25 @@ class SqlConnection : public Connection, protected SqlSession {
     }
   }
 
+  Measure measure(const std::string& sql, std::uint32_t timeout_ms) override {
+    try {
+      begin_looking(timeout_ms);
+      const auto start = std::chrono::steady_clock::now();
+      const Rows rows = query(sql, {});
+      const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+      end_looking();
+      return {elapsed.count(), rows.empty() || rows[0].empty() ? std::nullopt : as_number(rows[0][0])};
+    } catch (...) {
+      const std::exception_ptr problem = std::current_exception();
+      try {
+        end_looking();
+      } catch (const Error&) {
+        // What went wrong first says more; a session that can't take this is gone.
+      }
+      std::rethrow_exception(problem);
+    }
+  }
+
   Ledger ledger_find(const TableName& name) override {
     ledger_.emplace(static_cast<SqlSession&>(*this), name);
     Ledger out;
@@ -163,6 +184,10 @@ class SqlConnection : public Connection, protected SqlSession {
  protected:
   /// Read the catalogue: exact name first, then without regard to case when unique; PK_NOT_FOUND otherwise.
   virtual Table read_table(const TableName& name) = 0;
+
+  /// Begin a transaction in which nothing can be written and no statement takes longer than this.
+  virtual void begin_looking(std::uint32_t /*timeout_ms*/) { unsupported<int>("a query of one's own"); }
+  virtual void end_looking() { rollback_transaction(); }
 
   /// Fill can_create, can_write and grant_hint, where the database can tell without trying.
   virtual void ledger_rights(const TableName&, Ledger&) {}

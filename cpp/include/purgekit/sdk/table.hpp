@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -188,6 +189,12 @@ struct Signal {
   std::string name;  ///< with its unit
   double value = 0;
   double limit = 0;  ///< a gentle purge waits above; 0: only shown
+};
+
+/// What a user's own query gave.
+struct Measure {
+  double elapsed_ms = 0;
+  std::optional<double> value;  ///< first column of the first row, when it is a number
 };
 
 /// What a table takes up, in bytes; -1 unknown.

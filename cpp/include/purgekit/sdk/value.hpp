@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,6 +67,24 @@ struct Value {
 
   bool operator==(const Value&) const = default;
 };
+
+/// A value as a number, also one that is written in text.
+inline std::optional<double> as_number(const Value& v) {
+  switch (v.kind) {
+    case PK_VALUE_INT:
+    case PK_VALUE_BOOL: return static_cast<double>(v.i64);
+    case PK_VALUE_UINT: return static_cast<double>(static_cast<std::uint64_t>(v.i64));
+    case PK_VALUE_REAL: return v.f64;
+    case PK_VALUE_DECIMAL:
+    case PK_VALUE_TEXT: {
+      double number = 0;
+      const auto [end, problem] = std::from_chars(v.text.data(), v.text.data() + v.text.size(), number);
+      if (v.text.empty() || problem != std::errc() || end != v.text.data() + v.text.size()) return std::nullopt;
+      return number;
+    }
+    default: return std::nullopt;
+  }
+}
 
 using Row = std::vector<Value>;
 using Rows = std::vector<Row>;
