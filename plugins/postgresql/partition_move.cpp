@@ -51,7 +51,8 @@ class PartitionMove final : public Walk {
   std::string name(const Part& part) const { return sdk::qualified(context_.dialect, part.leaf.schema, part.leaf.name); }
   std::string lock_text(const Part& part) const { return "LOCK TABLE ONLY " + name(part) + " IN SHARE MODE"; }
   // DROP waits for everybody who uses the parent, for a moment; rows that still belong into this partition could then go nowhere.
-  std::string act_text(const Part& part) const { return part.goes() ? "DROP TABLE " + name(part) : "TRUNCATE TABLE ONLY " + name(part); }
+  std::string act_text(const Part& part) const { return part.goes() ? "DROP TABLE " + name(part) : truncate_text(part); }
+  std::string truncate_text(const Part& part) const { return "TRUNCATE TABLE ONLY " + name(part); }
 
   // Dropped, detached or made another by somebody.
   bool gone(const Part& part) {
@@ -89,6 +90,7 @@ class PartitionMove final : public Walk {
     const sdk::Rows patience = context_.session.query("SELECT pg_catalog.date_part('epoch', pg_catalog.current_setting('deadlock_timeout')::interval) * 500", {});
     const auto step_ms = std::clamp<std::int64_t>(static_cast<std::int64_t>(patience.at(0).at(0).f64), 1, std::max<std::int64_t>(lock_wait_ms, 1));
     const Clock::time_point end = Clock::now() + std::chrono::milliseconds(lock_wait_ms);
+    std::string act = act_text(part);
     for (;;) {
       if (others_wait(part)) {
         throw Error(PK_LOCK_TIMEOUT, "others wait to write into partition " + name(part) + ", which was to go; it was left alone and can be tried again");
@@ -96,12 +98,13 @@ class PartitionMove final : public Walk {
       context_.line.mark_step();
       try {
         context_.line.set_lock_wait(static_cast<std::uint32_t>(step_ms));
-        window.run([&] { context_.session.query(act_text(part), {}); });
+        window.run([&] { context_.session.query(act, {}); });
         return;
       } catch (const Error& e) {
-        if (e.sqlstate() == "2BP01") throw Error(PK_NOT_SUPPORTED, "something depends on partition " + name(part) + ", so it can't be dropped: " + e.message());
-        if (e.code() != PK_LOCK_TIMEOUT || Clock::now() >= end) throw;
+        const bool has_dependents = e.sqlstate() == "2BP01" && act != truncate_text(part);
+        if (!has_dependents && (e.code() != PK_LOCK_TIMEOUT || Clock::now() >= end)) throw;
         context_.line.undo_step();
+        if (has_dependents) act = truncate_text(part);
       }
     }
   }

@@ -319,13 +319,13 @@ def test_rights_that_are_missing_are_named(
         run(checker, "DROP OWNED BY sweeper", "DROP ROLE sweeper")
 
 
-def test_a_view_on_a_partition_keeps_it(postgresql_url: str, checker: Connection) -> None:
+def test_what_depends_on_a_partition_keeps_it(postgresql_url: str, checker: Connection) -> None:
     """DROP would be refused; emptied, the partition shows the view nothing, as it would after a DELETE."""
     make_days(checker, range(6, 3, -1))
-    run(checker, "CREATE VIEW seen AS SELECT * FROM events_5")
+    run(checker, "CREATE VIEW seen AS SELECT * FROM events_5", "CREATE TABLE holder (event events_4)")
     with prepared(postgresql_url, old_events(), "partition") as opened:
         assert list(strokes(opened)) == [ROWS_A_DAY] * 3
-    assert partitions(checker) == {"events_5"}
+    assert partitions(checker) == {"events_5", "events_4"}
     assert count(checker, "seen") == 0
 
 
