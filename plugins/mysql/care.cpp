@@ -1,7 +1,8 @@
 // After a purge: statistics, and a rebuild that gives the table's free space back while others go on writing.
-#include <algorithm>
+#include <optional>
 #include <string>
 
+#include "catalogue.hpp"
 #include "connection.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "purgekit/sdk/render.hpp"
@@ -16,20 +17,15 @@ namespace {
 
 constexpr std::int64_t worth_advice_bytes = 8LL * 1024 * 1024;
 
-bool is_plain(const std::string& name) {
-  return std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; });
-}
-
 /// Of the table's own files, those of its partitions included; -1 where this server or this user has no word on them.
 std::int64_t file_bytes(Line& line, const sdk::Table& table) {
-  // Other names are written in a code of the server's own.
-  if (!is_plain(table.schema) || !is_plain(table.name)) return -1;
+  const std::optional<std::string> file = innodb_name(table.schema, table.name);
+  if (!file) return -1;
   const char* view = line.is_mariadb() || line.version() < 80000 ? "INNODB_SYS_TABLESPACES" : "INNODB_TABLESPACES";
-  const std::string file = table.schema + "/" + table.name;
   try {
     const sdk::Rows rows = line.query(std::string("SELECT COUNT(*), CAST(SUM(FILE_SIZE) AS SIGNED) FROM information_schema.") + view +
                                           " WHERE NAME = ? OR LOCATE(?, NAME) = 1 OR LOCATE(?, NAME) = 1",
-                                      {Value::string(file), Value::string(file + "#P#"), Value::string(file + "#p#")});
+                                      {Value::string(*file), Value::string(*file + "#P#"), Value::string(*file + "#p#")});
     return rows.at(0).at(0).i64 == 0 ? -1 : rows[0].at(1).i64;
   } catch (const Error& e) {
     if (e.connection_lost() || e.code() == PK_CANCELLED) throw;

@@ -171,6 +171,12 @@ void read_privileges(Line& line, sdk::Table& table) {
                      (table.can_delete ? "" : "DELETE") + " ON " + name + " TO '" + user.substr(0, at) + "'@'" + user.substr(at + 1) + "'";
 }
 
+std::optional<std::string> innodb_name(const std::string& schema, const std::string& table) {
+  const auto is_plain = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (!std::all_of(schema.begin(), schema.end(), is_plain) || !std::all_of(table.begin(), table.end(), is_plain)) return std::nullopt;
+  return schema + "/" + table;
+}
+
 sdk::Table read_catalogue(Line& line, const sdk::TableName& name, const std::string& database) {
   sdk::Table table;
   std::tie(table.schema, table.name) = resolve_table(line, name, database);

@@ -1,11 +1,11 @@
 #include "move_judge.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <set>
 #include <vector>
 
+#include "catalogue.hpp"
 #include "chunk_delete.hpp"
 #include "create_text.hpp"
 #include "dialect.hpp"
@@ -39,10 +39,6 @@ std::optional<sdk::Rows> asked(Line& line, const std::string& text, const std::v
   }
 }
 
-bool is_plain(const std::string& name) {
-  return std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; });
-}
-
 // information_schema shows foreign keys of those tables only that this user has a right on.
 bool sees_all_references(Line& line) {
   return number(line, "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'REFERENCES') AND "
@@ -59,10 +55,10 @@ std::string reference_problem(Line& line, const std::string& schema, const std::
   }
   if (sees_all_references(line)) return "";
   const bool newer = !line.is_mariadb() && line.version() >= 80000;
-  const auto told = is_plain(schema) && is_plain(table)
-                        ? asked(line, std::string("SELECT ID FROM information_schema.") + (newer ? "INNODB_FOREIGN" : "INNODB_SYS_FOREIGN") + " WHERE REF_NAME = ? LIMIT 1",
-                                {Value::string(schema + "/" + table)})
-                        : std::nullopt;
+  const std::optional<std::string> name = innodb_name(schema, table);
+  const auto told = name ? asked(line, std::string("SELECT ID FROM information_schema.") + (newer ? "INNODB_FOREIGN" : "INNODB_SYS_FOREIGN") + " WHERE REF_NAME = ? LIMIT 1",
+                               {Value::string(*name)})
+                         : std::nullopt;
   if (!told) {
     return "whether foreign keys of tables that this user has no right on refer to it can't be seen: GRANT REFERENCES ON *.* (or PROCESS) shows it, or leave the strategy out to have it walked";
   }
