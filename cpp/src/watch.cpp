@@ -100,12 +100,12 @@ std::optional<sdk::Signal> Watch::probe() const {
 std::optional<Pause> Watch::hold() const {
   for (const auto& lag : lags_) {
     const SideGauge::Reading now = lag->latest();
-    if (const auto pause = awaited(*lag, now, no_lag)) return pause;
+    if (auto pause = awaited(*lag, now, no_lag)) return pause;
     if (now.value > lag_limit_s_) return Pause{look_every_s, above("replica lag %.1f s > %.1f s", now.value, lag_limit_s_), "replica_lag_s"};
   }
   if (!probe_) return std::nullopt;
   const SideGauge::Reading now = probe_->latest();
-  if (const auto pause = awaited(*probe_, now, no_probe)) return pause;
+  if (auto pause = awaited(*probe_, now, no_probe)) return pause;
   const double latest_ms = std::max(now.value, now.under_way_s * 1000);
   if (latest_ms <= probe_limit_ms_) return std::nullopt;
   return Pause{look_every_s, above("probe_ms %.0f > %.0f", latest_ms, probe_limit_ms_), "probe_ms"};

@@ -105,7 +105,7 @@ void Move::begin_tables() {
 }
 
 // Without autocommit InnoDB takes its own lock on the table too, and so waits for transactions that only it knows of.
-void Move::lock(std::vector<std::string> beside) {
+void Move::lock(const std::vector<std::string>& beside) {
   lines_.hand.command("SET SESSION autocommit = 0");
   std::string list = target() + " WRITE";
   for (const std::string& name : beside) list += ", " + name + " WRITE";

@@ -84,7 +84,7 @@ class Move {
   /// The tables of this stroke, which nobody sees yet.
   void begin_tables();
   /// Lock the table and those beside it. From here on others wait.
-  void lock(std::vector<std::string> beside);
+  void lock(const std::vector<std::string>& beside);
   void unlock();
   /// Rows that go, written down before they do. Then the stroke is in hand.
   void write_note(std::int64_t rows);

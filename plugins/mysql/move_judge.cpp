@@ -115,7 +115,7 @@ std::string move_problem(Line& line, const sdk::Table& table, const sdk::Purge& 
                                       {Value::string(table.schema), Value::string(table.name)}).at(0).at(0).text;
   if (type != "BASE TABLE") return "it is a " + type + " table, whose history a move would lose: leave the strategy out to have it walked";
   if (const std::string grant = missing_rights(line, table.schema, account); !grant.empty()) return "this user lacks privileges: " + grant;
-  if (const std::string problem = server_problem(line); !problem.empty()) return problem;
+  if (std::string problem = server_problem(line); !problem.empty()) return problem;
   return dependents_problem(line, table.schema, table.name);
 }
 

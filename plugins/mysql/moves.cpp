@@ -22,7 +22,7 @@ constexpr double copy_bytes_per_ms = 80'000;
 constexpr double keys_rows_per_ms = 430;
 constexpr double lock_and_rename_ms = 60;
 
-std::string bytes_text(std::int64_t bytes) { return std::to_string(bytes / (1024 * 1024) + 1) + " MB"; }
+std::string bytes_text(std::int64_t bytes) { return std::to_string(bytes / (1LL << 20) + 1) + " MB"; }
 
 constexpr const char* move_ids[] = {"move:partition", "move:swap", "move:truncate"};
 

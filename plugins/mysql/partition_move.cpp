@@ -16,6 +16,8 @@ using sdk::Value;
 class PartitionMove final : public Move {
  public:
   using Move::Move;
+  PartitionMove(const PartitionMove&) = delete;
+  PartitionMove& operator=(const PartitionMove&) = delete;
   ~PartitionMove() override { undo(); }
 
   std::vector<std::string> statements() const override {

@@ -72,6 +72,8 @@ class Waiting {
 class SwapMove final : public Move {
  public:
   SwapMove(MoveLines lines, MoveOrder order, bool whole) : Move(lines, std::move(order)), whole_(whole) {}
+  SwapMove(const SwapMove&) = delete;
+  SwapMove& operator=(const SwapMove&) = delete;
   ~SwapMove() override { undo(); }
 
   std::vector<std::string> statements() const override {
@@ -110,7 +112,7 @@ void SwapMove::require_movable() {
 
 sdk::Deleted SwapMove::work(const sdk::Range& range) {
   Line& hand = lines_.hand;
-  const sdk::Deleted nothing{0, 0, range.cursor, true, 1};
+  sdk::Deleted nothing{0, 0, range.cursor, true, 1};
   if (!finds(target(), false)) return nothing;
   if (whole_ && finds(target(), true)) {
     throw Error(PK_NOT_SUPPORTED, "there are rows that stay, so it can't be emptied as a whole; nothing was changed: strategy = \"swap\" keeps them");

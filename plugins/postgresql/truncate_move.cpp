@@ -19,7 +19,7 @@ class TruncateMove final : public Walk {
 
   Deleted next(const Range& range) override {
     // What could be deleted beside rows that stay is not this move's.
-    const Deleted nothing{0, 0, "truncated", true, 1};
+    Deleted nothing{0, 0, "truncated", true, 1};
     if (has_survivor(context_, source())) return nothing;
     Window window(context_.line, range.window_ms, "reading and truncating table " + context_.table.name);
     context_.session.query(lock_text(), {});
