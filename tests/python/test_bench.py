@@ -107,10 +107,10 @@ def test_sqlite_table(tmp_path: Path, servers_dir: Path) -> None:
     arguments = ["sqlite", "--rows", "2000", "--repeats", "2", "--chunk-ms", "50", "--keep", str(servers_dir / "bench")]
     out = bench(*arguments, "--json", str(figures))
     records = records_of(figures)
-    names = ["one DELETE", "purgekit fast, 50 ms, 1 worker", "loop of 5,000"]
+    names = ["one DELETE", "purgekit fast, 50 ms, 1 worker", "purgekit, strategy swap", "loop of 5,000"]
     assert [record["contestant"] for record in records] == [*names, *names[1:], names[0]], "another one begins"
     purges = [record for record in records if "chunks" in record and "chunk_ms" in record]
-    assert len(purges) == 2
+    assert [record["strategy"] for record in purges] == ["rowid-range", "swap", "rowid-range", "swap"]
     for record in purges:
         assert record["chunks"] >= 1
         assert 0 < record["chunk_ms"]["p50"] <= record["chunk_ms"]["p99"] <= record["chunk_ms"]["max"]
@@ -169,6 +169,7 @@ def test_mariadb_table(tmp_path: Path, servers_dir: Path) -> None:
     assert [record["contestant"] for record in records] == [
         "one DELETE",
         "purgekit fast, 100 ms, 1 worker",
+        "purgekit, strategy swap",
         "chunk-and-batch procedure",
         "pt-archiver, bulk 5,000",
     ]
