@@ -45,6 +45,8 @@ class Postgresql(ServerPlace):
         else:
             self.server.data_dir.rename(kept)
         self.server.data_dir.symlink_to(kept)
+        # What somebody tried by ALTER SYSTEM would go into all later figures.
+        (kept / "postgresql.auto.conf").write_text("")
         self.server.start()
 
     def stop(self) -> None:
