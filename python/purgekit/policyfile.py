@@ -37,7 +37,10 @@ def read_policy_file(path: Path) -> list[Policy]:
             policy = _policy(table)
         except PolicyError as error:
             raise PolicyError(
-                f"{name}: policy '{printable(label)}': {error}", code=error.code, table=error.table, policy=label
+                f"{name}: policy '{printable(label)}': {str(error).removeprefix(f'policy {printable(label)}: ')}",
+                code=error.code,
+                table=error.table,
+                policy=label,
             ) from None
         if doubt and '{"sql":' in policy.to_json():
             raise PolicyError(
