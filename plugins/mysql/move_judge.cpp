@@ -106,8 +106,6 @@ std::string dependents_problem(Line& line, const std::string& schema, const std:
 
 std::string move_problem(Line& line, const sdk::Table& table, const sdk::Purge& purge, const std::string& account) {
   if (table.kind != PK_TABLE_BASE || table.storage != "InnoDB") return "it is kept by " + (table.storage.empty() ? "something else" : table.storage) + ", and a move needs InnoDB";
-  if (!purge.dependents.empty()) return "a move takes no dependents along: purge them by a policy of their own, or drop the strategy";
-  if (!purge.archives.empty()) return "a move can't keep the rows it takes away: drop the archive or the strategy";
   if (purge.predicate != nullptr && reads_other_rows(*purge.predicate)) {
     return "its rule looks at other rows, which are out of reach while the table is locked: leave the strategy out to have it walked";
   }

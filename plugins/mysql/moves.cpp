@@ -95,6 +95,7 @@ std::vector<sdk::Move> MysqlConnection::moves(const sdk::Purge& purge, std::int6
 // Statements that define tables, and a lock that others wait for: whether they are allowed was asked when the move was planned, and
 // what would do harm is asked again under the lock.
 std::vector<std::string> MysqlConnection::prepare_move(const sdk::Purge& purge) {
+  sdk::require_movable(purge);
   const sdk::Table& table = known(purge);
   std::string problem = move_problem(line_, table, purge, account());
   if (problem.empty()) problem = purge.walk == move_ids[0] ? partition_problem(line_, table) : swap_problem(line_, table);

@@ -20,15 +20,9 @@ constexpr double stroke_ms = 50;
 constexpr double page_bytes = 8192;
 // From statistics: what is less may be chance.
 constexpr double nearly_all = 0.99;
+constexpr const char* too_old = "moves are offered from PostgreSQL 11 on; leave out strategy";
 
 std::int64_t window_ms(double pages, double rows) { return std::llround(stroke_ms + 1000 * (pages * page_bytes / read_bytes_per_s + rows / count_rows_per_s)); }
-
-// What a purge asks for that no move can do.
-std::string unfit(const sdk::Purge& purge, const sdk::Table& table) {
-  if (!purge.archives.empty()) return "a move can't keep rows; drop the archive or the strategy";
-  if (!purge.dependents.empty()) return "rows of " + purge.dependents.front().table + " go with each row of " + table.name + ", which a move can't do; drop the dependents or the strategy";
-  return "";
-}
 
 }  // namespace
 
@@ -37,9 +31,8 @@ MoveContext PgConnection::move_context(const sdk::Purge& purge) {
 }
 
 std::unique_ptr<Walk> PgConnection::make_move(const sdk::Purge& purge) {
-  std::string problem = unfit(purge, known(purge));
-  if (problem.empty() && line_.server_version() < moves_since) problem = "moves are offered from PostgreSQL 11 on; leave out strategy";
-  if (!problem.empty()) throw sdk::Error(PK_NOT_SUPPORTED, problem);
+  sdk::require_movable(purge);
+  if (line_.server_version() < moves_since) throw sdk::Error(PK_NOT_SUPPORTED, too_old);
   if (purge.walk == "move:partition") return make_partition_move(move_context(purge), *purge.predicate);
   if (purge.walk == "move:truncate") return make_truncate_move(move_context(purge));
   throw sdk::Error(PK_NOT_SUPPORTED, "PostgreSQL offers no " + purge.walk + "; plan again");
@@ -52,11 +45,8 @@ std::vector<Move> PgConnection::moves(const sdk::Purge& purge, std::int64_t rows
   Move truncate{{"move:truncate", "truncate", "", 1, "the table is emptied at once when no row of it stays"}, "", -1, -1, 0};
   const Move swap{{"move:swap", "swap", "", 1, ""},
                   "PostgreSQL deletes about as fast as it could copy what stays; leave out strategy, and give space back with --reclaim space", -1, -1, 0};
-  std::string problem = unfit(purge, table);
-  if (problem.empty() && table.kind != PK_TABLE_BASE) problem = "only tables can be moved";
-  if (problem.empty() && line_.server_version() < moves_since) problem = "moves are offered from PostgreSQL 11 on; leave out strategy";
-  if (!problem.empty()) {
-    partition.problem = truncate.problem = problem;
+  if (table.kind != PK_TABLE_BASE || line_.server_version() < moves_since) {
+    partition.problem = truncate.problem = table.kind != PK_TABLE_BASE ? "only tables can be moved" : too_old;
     return {partition, swap, truncate};
   }
   auto& session = static_cast<SqlSession&>(*this);

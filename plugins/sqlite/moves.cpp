@@ -78,7 +78,7 @@ std::vector<Move> SqliteConnection::moves(const sdk::Purge& purge, std::int64_t 
 
 std::vector<std::string> SqliteConnection::prepare_stroke(const sdk::Purge& purge) {
   prepare_common(purge);
-  if (!archives_.empty() || !children_.empty()) throw Error(PK_NOT_SUPPORTED, "a move of table " + purge.table + " keeps no rows and takes no dependents along");
+  sdk::require_movable(purge);
   const StrokeWay way = purge.walk == truncate_walk ? StrokeWay::empty : copies_for(described(purge).table) ? StrokeWay::copy : StrokeWay::refill;
   stroke_.emplace(db_, dialect_, purge.table, way, [this](sdk::Sql& out) { add_predicate(out); });
   return stroke_->statements();

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import purgekit as pk
 from purgekit import _core
-from purgekit.plugins import find_backends
-from purgekit.url import parse_url
 from servers import Connection
 
 NOW_NS = 1_800_000_000 * 10**9
 OLD_S = 1_700_000_000
 NEW_S = 1_900_000_000
 SESSIONS = pk.Policy("sessions", table="SESSIONS", where=pk.expired("EXPIRES", unit="s"))
-
-
-@contextlib.contextmanager
-def opened(url: str) -> Iterator[_core.Session]:
-    find_backends()
-    parsed = parse_url(url)
-    session = _core.Session(
-        _core.backend_for(parsed.scheme), scheme=parsed.scheme, user=parsed.user, password=parsed.password,
-        host=parsed.host, port=parsed.port, database=parsed.database, options=parsed.options,
-    )  # fmt: skip
-    try:
-        yield session
-    finally:
-        session.close()
 
 
 def make(checker: Connection, rows: int = 400, *, every: int = 5) -> None:

@@ -22,13 +22,13 @@ from engine.mysql_moves import (
     command,
     ids,
     make,
-    opened,
     policy_file,
     shape,
     stroke,
     tables,
 )
 from purgekit import _core
+from purgekit.testing.session import open_session
 from servers import Connection
 
 pytestmark = [pytest.mark.needs_server]
@@ -45,7 +45,7 @@ def test_swap(url: str, admin: Callable[[str], Connection]) -> None:
     asked(checker, "DELETE FROM SESSIONS WHERE ID > 390")
     before = shape(checker)
     assert "AUTO_INCREMENT=401" in before
-    with opened(url) as session:
+    with open_session(url) as session:
         found = {m["strategy"]: m for m in session.moves(SESSIONS, NOW_NS, 390, 312)}
         assert found["swap"]["problem"] == ""
         assert found["swap"]["window_ms"] > 0
@@ -64,7 +64,7 @@ def test_swap(url: str, admin: Callable[[str], Connection]) -> None:
 def test_swap_is_undone_by_rollback(url: str, admin: Callable[[str], Connection]) -> None:
     checker = admin(url)
     make(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         session.rollback()
@@ -79,7 +79,7 @@ def test_truncate(url: str, admin: Callable[[str], Connection]) -> None:
     checker = admin(url)
     make(checker, every=1_000)
     before = shape(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:truncate")
         assert stroke(session)["rows_deleted"] == 400
         session.commit()
@@ -105,7 +105,7 @@ def test_partitions_are_dropped(url: str, admin: Callable[[str], Connection]) ->
     )
     rows = [(n, 500) for n in range(10)] + [(n, 1_700_000_000) for n in range(30)] + [(1, 1_800_000_050), (2, NEW_S)]
     asked(checker, "INSERT INTO SESSIONS VALUES " + ", ".join(map(str, rows)))
-    with opened(url) as session:
+    with open_session(url) as session:
         found = {m["strategy"]: m for m in session.moves(SESSIONS, NOW_NS, 42, 40)}
         assert found["partition"]["problem"] == ""
         assert "2 of 4" in found["partition"]["reason"]
@@ -160,7 +160,7 @@ def test_writers_wait_and_lose_nothing(url: str, admin: Callable[[str], Connecti
         writer.start()
     gone = 0
     try:
-        with opened(url) as session:
+        with open_session(url) as session:
             session.prepare(SESSIONS, NOW_NS, "move:swap")
             for _ in range(3):
                 time.sleep(0.3)
@@ -191,7 +191,7 @@ def test_others_statements_come_after_the_swap(url: str, statement: str, admin: 
     checker = admin(url)
     make(checker)
     other = admin(url)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         waiting = threading.Thread(target=asked, args=(other, statement))
@@ -221,7 +221,7 @@ def refusal(session: _core.Session, strategy: str = "swap", policy: pk.Policy = 
 def test_what_is_refused(url: str, admin: Callable[[str], Connection]) -> None:
     checker = admin(url)
     make(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         asked(checker, "CREATE TRIGGER watch AFTER INSERT ON SESSIONS FOR EACH ROW SET @seen = 1")
         assert "trigger watch" in refusal(session)
         asked(checker, "DROP TRIGGER watch")
@@ -238,7 +238,7 @@ def test_what_is_refused(url: str, admin: Callable[[str], Connection]) -> None:
         latest = pk.Policy("sessions", table="SESSIONS", where=pk.keep_latest(3, per=["NOTE"], order_by="EXPIRES"))
         assert "other rows" in refusal(session, policy=latest)
         asked(checker, "ALTER TABLE SESSIONS ENGINE=MyISAM")
-    with opened(url) as session:
+    with open_session(url) as session:
         assert "InnoDB" in session.moves(SESSIONS, NOW_NS, 400, 320)[1]["problem"]
     assert len(ids(checker)) == 400
 
@@ -249,7 +249,7 @@ def test_a_lock_that_does_not_come_is_waited_for_briefly(url: str, admin: Callab
     holder = admin(url)
     asked(holder, "BEGIN")
     asked(holder, "UPDATE SESSIONS SET NOTE = 'mine' WHERE ID = 1")
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         with pytest.raises(pk.PurgekitError) as caught:
             session.begin()
@@ -270,7 +270,7 @@ def test_a_window_that_is_too_short_is_undone(url: str, admin: Callable[[str], C
     slow = pk.Policy(
         "sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.002) = 0"))
     )
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(slow, NOW_NS, "move:swap")
         with pytest.raises(pk.PurgekitError, match="move_window") as caught:
             stroke(session, window_ms=700)
@@ -286,7 +286,7 @@ def test_cancel_leaves_the_table_as_it_was(url: str, admin: Callable[[str], Conn
     slow = pk.Policy(
         "sessions", table="SESSIONS", where=pk.all_of(pk.expired("EXPIRES", unit="s"), pk.sql("SLEEP(0.005) = 0"))
     )
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(slow, NOW_NS, "move:swap")
         timer = threading.Timer(0.7, session.cancel)
         timer.start()
@@ -322,7 +322,7 @@ def test_rights_by_name_stay(url: str, admin: Callable[[str], Connection]) -> No
         asked(checker, f"GRANT SELECT ON `{database}`.SESSIONS TO reader@'{host}' IDENTIFIED BY 'reader'")
     asked(checker, "CREATE VIEW LIVE AS SELECT ID FROM SESSIONS WHERE EXPIRES > 1800000000")
     try:
-        with opened(url) as session:
+        with open_session(url) as session:
             session.prepare(SESSIONS, NOW_NS, "move:swap")
             stroke(session)
             session.commit()
@@ -343,14 +343,14 @@ def test_missing_privileges_are_named(url: str, admin: Callable[[str], Connectio
         for host in hosts:
             asked(checker, f"CREATE USER purger@'{host}' IDENTIFIED BY 'purger'")
             asked(checker, f"GRANT SELECT, DELETE, INSERT, CREATE ON `{database}`.* TO purger@'{host}'")
-        with opened(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
+        with open_session(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
             assert "GRANT ALTER, DROP, LOCK TABLES, TRIGGER ON" in refusal(session)
             for host in hosts:
                 asked(checker, f"GRANT ALTER, DROP, LOCK TABLES, TRIGGER ON `{database}`.* TO purger@'{host}'")
             assert "GRANT REFERENCES ON *.*" in refusal(session)
             for host in hosts:
                 asked(checker, f"GRANT REFERENCES ON *.* TO purger@'{host}'")
-        with opened(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
+        with open_session(re.sub(r"//[^@]*@", "//purger:purger@", url)) as session:
             session.prepare(SESSIONS, NOW_NS, "move:swap")
             assert stroke(session)["rows_deleted"] == 320
             session.commit()
@@ -390,7 +390,7 @@ def test_rows_of_every_kind_are_what_they_were(url: str, admin: Callable[[str], 
     hidden = ", HIDDEN" if url.startswith("mariadb") else ""
     rows = f"SELECT *, KIND + 0, SEEN + 0{hidden} FROM SESSIONS WHERE EXPIRES > {OLD_S} ORDER BY ID"
     old_rows, old_shape = asked(checker, rows), shape(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 1
         session.commit()
@@ -409,7 +409,7 @@ def test_names_of_any_length(url: str, admin: Callable[[str], Connection]) -> No
         asked(checker, f"INSERT INTO {quoted} VALUES (1, {OLD_S}), (2, {NEW_S})")
         written = '"' + name.replace('"', '""') + '"'
         policy = pk.Policy("sessions", table=written, where=pk.expired("EXPIRES", unit="s"))
-        with opened(url) as session:
+        with open_session(url) as session:
             session.prepare(policy, NOW_NS, "move:swap")
             assert stroke(session)["rows_deleted"] == 1
             session.commit()

@@ -20,12 +20,12 @@ from engine.mysql_moves import (
     command,
     ids,
     make,
-    opened,
     policy_file,
     shape,
     stroke,
     tables,
 )
+from purgekit.testing.session import open_session
 from servers import Connection, Server
 
 pytestmark = [pytest.mark.needs_server]
@@ -43,27 +43,32 @@ def kill_session_of_ledger(checker: Connection) -> None:
     asked(checker, f"KILL {found[0][0]}")
 
 
-def test_a_stroke_that_was_not_counted_is_counted_once(url: str, admin: Callable[[str], Connection]) -> None:
-    checker = admin(url)
-    make(checker)
-    with opened(url) as session:
+def carry_out_uncounted(url: str, checker: Connection) -> None:
+    """A swap whose ledger's session dies between the rename and its commit."""
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         kill_session_of_ledger(checker)
         with pytest.raises(pk.PurgekitError) as caught:
             session.commit()
         assert caught.value.code == "connection_lost"
+
+
+def test_a_stroke_that_was_not_counted_is_counted_once(url: str, admin: Callable[[str], Connection]) -> None:
+    checker = admin(url)
+    make(checker)
+    carry_out_uncounted(url, checker)
     assert len(ids(checker)) == 80  # it had been carried out
     assert len(tables(checker)) == 3
     asked(checker, f"INSERT INTO SESSIONS (EXPIRES, NOTE) VALUES ({OLD_S}, 'later')")
-    with opened(url) as session:
+    with open_session(url) as session:
         # Any way through the table counts it first; what is rolled back is counted again.
         session.prepare(SESSIONS, NOW_NS, session.propose(SESSIONS, NOW_NS)[0]["id"])
         session.begin()
         told = session.delete_range("", 100)
         assert (told["rows_deleted"], told["cursor"], told["done"]) == (320, "", False)
         session.rollback()
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         session.commit()
@@ -78,16 +83,11 @@ def test_a_stroke_that_was_not_counted_is_counted_once(url: str, admin: Callable
 def test_a_stroke_that_was_counted_is_not_counted_again(url: str, admin: Callable[[str], Connection]) -> None:
     checker = admin(url)
     make(checker)
-    with opened(url) as session:
-        session.prepare(SESSIONS, NOW_NS, "move:swap")
-        assert stroke(session)["rows_deleted"] == 320
-        kill_session_of_ledger(checker)
-        with pytest.raises(pk.PurgekitError):
-            session.commit()
+    carry_out_uncounted(url, checker)
     # As if it had died right behind its commit.
     (note,) = (name for name in tables(checker) if name.endswith("_note"))
     asked(checker, f"DELETE FROM `{note}`")
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 0
         session.commit()
@@ -155,7 +155,7 @@ def test_server_that_dies_in_the_window(
     checker = admin(url)
     make(checker)
     before = shape(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         server.kill9()
@@ -164,7 +164,7 @@ def test_server_that_dies_in_the_window(
     server.start()
     checker = admin(url)
     assert len(ids(checker)) == 400
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         assert stroke(session)["rows_deleted"] == 320
         session.commit()
@@ -177,7 +177,7 @@ def test_what_half_a_rename_leaves_is_told(url: str, admin: Callable[[str], Conn
     """As a server without atomic renames leaves it that dies between the two."""
     checker = admin(url)
     make(checker)
-    with opened(url) as session:
+    with open_session(url) as session:
         session.prepare(SESSIONS, NOW_NS, "move:swap")
         stroke(session)
         kill_session_of_ledger(checker)
@@ -185,7 +185,7 @@ def test_what_half_a_rename_leaves_is_told(url: str, admin: Callable[[str], Conn
             session.commit()
     (old,) = (name for name in tables(checker) if name.endswith("_old"))
     asked(checker, f"RENAME TABLE SESSIONS TO {old.replace('_old', '_new')}")
-    with opened(url) as session:
+    with open_session(url) as session:
         with pytest.raises(pk.PurgekitError, match="RENAME TABLE") as caught:
             session.describe("SESSIONS")
         way_out = str(caught.value).partition("died: ")[2].partition(" brings")[0]

@@ -492,7 +492,8 @@ typedef struct pk_backend {
   int32_t (*space)(pk_connection*, const pk_purge*, pk_space* out, pk_error*);
   /** Do one bounded step of `care` (pk_care) for `purge.table`; `done` when nothing is left to do. Commits. */
   int32_t (*reclaim)(pk_connection*, const pk_purge*, uint32_t care, uint8_t* done, pk_error*);
-  /** The moves that this table's make allows or forbids, by catalogue and statistics alone. */
+  /** The moves that this table's make allows or forbids, by catalogue and statistics alone. The host takes none for a purge with archives or
+   * dependents; prepare of one is PK_NOT_SUPPORTED. */
   int32_t (*moves)(pk_connection*, const pk_purge*, int64_t rows_total, int64_t rows_matching, pk_moves* out, pk_error*);
   /** Bytes that were written so far, for everybody, to the logs that a purge makes longer: write-ahead or redo log, and binary log. */
   int32_t (*log_bytes)(pk_connection*, int64_t* bytes, pk_error*);

@@ -18,6 +18,13 @@ namespace purgekit::sdk {
 ///
 /// Thread rule: calls are serial, except cancel(), which may come from any thread. Throw Error when a verb fails; the
 /// destructor closes and rolls back.
+/// For prepare(): the engine offers no move for such a purge, so that moves() need not look.
+/// \throws Error PK_NOT_SUPPORTED when rows are to be kept, or others to go with them
+inline void require_movable(const Purge& purge) {
+  if (purge.archives.empty() && purge.dependents.empty()) return;
+  throw Error(PK_NOT_SUPPORTED, "a move of table " + purge.table + " keeps no rows and takes no dependents along");
+}
+
 class Connection {
  public:
   Connection() = default;
