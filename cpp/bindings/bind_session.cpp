@@ -166,6 +166,22 @@ void bind_session(py::module_& module) {
           "name"_a)
       .def("ledger_create", [](S& s) { s.released([&] { s.get().ledger_create(); }); })
       .def(
+          "note_write",
+          [](S& s, const std::string& kind, const std::string& id, const std::string& document) { s.released([&] { s.get().note_write(kind, {id, document}); }); },
+          "kind"_a, "id"_a, "document"_a)
+      .def(
+          "note_delete", [](S& s, const std::string& kind, const std::string& id) { s.released([&] { s.get().note_delete(kind, id); }); }, "kind"_a, "id"_a)
+      .def(
+          "note_list",
+          [](S& s, const std::string& kind) {
+            std::vector<sdk::RunRecord> notes;
+            s.released([&] { notes = s.get().note_list(kind); });
+            std::vector<std::pair<std::string, std::string>> out;
+            for (const sdk::RunRecord& note : notes) out.emplace_back(note.id, note.document);
+            return out;
+          },
+          "kind"_a)
+      .def(
           "slot_lock",
           [](S& s, const std::string& key, std::uint32_t wait_ms) {
             sdk::Slot slot;

@@ -111,6 +111,21 @@ void fill_optional(pk_backend& t) {
   if (t.own_lag == nullptr) {
     t.own_lag = [](C*, double*, pk_error* e) -> std::int32_t { return not_supported("the lag of a replica", e); };
   }
+  if (t.note_write == nullptr) {
+    t.note_write = [](C*, pk_text, const pk_run*, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
+  }
+  if (t.note_delete == nullptr) {
+    t.note_delete = [](C*, pk_text, pk_text, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
+  }
+  if (t.note_list == nullptr) {
+    t.note_list = [](C*, pk_text, pk_runs*, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
+  }
+  if (t.sample_rows == nullptr) {
+    t.sample_rows = [](C*, const pk_purge*, std::size_t, pk_samples*, pk_error* e) -> std::int32_t { return not_supported("samples of rows", e); };
+  }
+  if (t.restore_next == nullptr) {
+    t.restore_next = [](C*, const pk_restore*, std::int64_t, pk_restored*, pk_error* e) -> std::int32_t { return not_supported("restore", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

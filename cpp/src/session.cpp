@@ -12,6 +12,24 @@ namespace purgekit {
 using sdk::Error;
 using sdk::to_text;
 
+namespace {
+
+std::vector<sdk::Value> values_from_c(const pk_samples& samples) {
+  std::vector<sdk::Value> values;
+  sdk::checked(samples.values, samples.count);
+  for (std::size_t i = 0; i < samples.count; ++i) values.push_back(sdk::Value::from_c(samples.values[i]));
+  return values;
+}
+
+std::vector<sdk::RunRecord> records_from_c(const pk_runs& runs) {
+  std::vector<sdk::RunRecord> records;
+  sdk::checked(runs.runs, runs.count);
+  for (std::size_t i = 0; i < runs.count; ++i) records.push_back({sdk::to_string(runs.runs[i].id), sdk::to_string(runs.runs[i].document)});
+  return records;
+}
+
+}  // namespace
+
 Session::Session(const pk_backend& backend) : backend_(backend), pid_(static_cast<long>(getpid())) {
   pk_error error{};
   const std::int32_t code = backend_.open(backend_.self, &handle_, &error);
@@ -92,10 +110,7 @@ std::string Session::sample_key(const pk_purge& purge) {
 std::vector<sdk::Value> Session::sample_column(const pk_purge& purge, const std::string& column) {
   pk_samples out{};
   call(backend_.sample_column, &purge, to_text(column), &out);
-  std::vector<sdk::Value> values;
-  sdk::checked(out.values, out.count);
-  for (std::size_t i = 0; i < out.count; ++i) values.push_back(sdk::Value::from_c(out.values[i]));
-  return values;
+  return values_from_c(out);
 }
 
 std::vector<sdk::Walk> Session::propose(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
@@ -144,10 +159,7 @@ void Session::run_write(const sdk::RunRecord& run) {
 std::vector<sdk::RunRecord> Session::run_list() {
   pk_runs out{};
   call(backend_.run_list, &out);
-  std::vector<sdk::RunRecord> runs;
-  sdk::checked(out.runs, out.count);
-  for (std::size_t i = 0; i < out.count; ++i) runs.push_back({sdk::to_string(out.runs[i].id), sdk::to_string(out.runs[i].document)});
-  return runs;
+  return records_from_c(out);
 }
 
 void Session::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) { call(backend_.begin, to_text(key), epoch, seq); }
@@ -242,6 +254,31 @@ double Session::own_lag() {
   return lag_s;
 }
 
+void Session::note_write(const std::string& kind, const sdk::RunRecord& note) {
+  const pk_run n{to_text(note.id), to_text(note.document)};
+  call(backend_.note_write, to_text(kind), &n);
+}
+
+void Session::note_delete(const std::string& kind, const std::string& id) { call(backend_.note_delete, to_text(kind), to_text(id)); }
+
+std::vector<sdk::RunRecord> Session::note_list(const std::string& kind) {
+  pk_runs out{};
+  call(backend_.note_list, to_text(kind), &out);
+  return records_from_c(out);
+}
+
+std::vector<sdk::Value> Session::sample_rows(const pk_purge& purge, std::size_t most) {
+  pk_samples out{};
+  call(backend_.sample_rows, &purge, most, &out);
+  return values_from_c(out);
+}
+
+sdk::Restored Session::restore_next(const pk_restore& restore, std::int64_t after) {
+  pk_restored out{};
+  call(backend_.restore_next, &restore, after, &out);
+  return sdk::from_c(out);
+}
+
 std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   pk_moves out{};
   call(backend_.moves, &purge, rows_total, rows_matching, &out);
@@ -252,7 +289,7 @@ std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_t
 }
 
 PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk, const std::vector<sdk::Dependent>& dependents,
-                     const std::vector<sdk::ArchiveTable>& archives, const std::string& run_id)
+                     const std::vector<sdk::ArchiveTable>& archives, const std::string& run_id, const pk_sink* sink)
     : schema_(table.schema), table_(table.name), walk_(walk), run_id_(run_id), predicate_(predicate), dependents_(dependents), archives_(archives) {
   lists_.reserve(dependents_.size() * 2);
   for (const sdk::Dependent& d : dependents_) {
@@ -265,7 +302,7 @@ PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, con
   }
   for (const sdk::ArchiveTable& a : archives_) archive_views_.push_back({to_text(a.schema), to_text(a.table)});
   purge_ = {to_text(schema_),       to_text(table_),      &predicate_,     to_text(walk_), dependent_views_.data(), dependent_views_.size(),
-            archive_views_.data(), archive_views_.size(), to_text(run_id_)};
+            archive_views_.data(), archive_views_.size(), to_text(run_id_), sink};
 }
 
 }  // namespace purgekit

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /** Major version in the high half, revision in the low half. While the major is 0 both must match. */
-#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 4u))
+#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 5u))
 #define PURGEKIT_ENTRY_SYMBOL "purgekit_backend_init"
 
 #if defined(_WIN32)
@@ -232,6 +232,19 @@ typedef struct pk_archive {
   pk_text table;
 } pk_archive;
 
+struct ArrowSchema; /**< of the Arrow C data interface: https://arrow.apache.org/docs/format/CDataInterface.html */
+struct ArrowArray;
+
+/** Takes rows out of a chunk. Belongs to the host, which keeps it valid until the next `prepare` or `close`. */
+typedef struct pk_sink {
+  void* self;
+  /** Rows of table number `table` (0: the purge's own, then the dependents), each as it was when deleted: a struct array with the table's
+   * columns in the order of `describe`, all of them. A field's metadata holds the column's type as the database prints it ("purgekit.type").
+   * Called on the thread of the verb, within its transaction, as often as need be. The callee releases schema and array, whatever it
+   * returns; anything but PK_OK fails the verb with that error. */
+  int32_t (*take)(void* self, size_t table, struct ArrowSchema* schema, struct ArrowArray* rows, pk_error* error);
+} pk_sink;
+
 /** Everything a chunk needs, given once with `prepare` and again after each reconnect. */
 typedef struct pk_purge {
   pk_text schema;
@@ -245,6 +258,9 @@ typedef struct pk_purge {
   const pk_archive* archives;
   size_t archive_count;
   pk_text run_id; /**< written into each archived row */
+  /** Where the deleted rows go, or NULL; never together with archives. What delete_range and delete_children delete is given to it,
+   * before the verb returns; a verb that can't give all of them fails. */
+  const pk_sink* sink;
 } pk_purge;
 
 typedef enum pk_archive_state {
@@ -383,6 +399,31 @@ typedef struct pk_measure {
   uint8_t reserved[7];
 } pk_measure;
 
+typedef enum pk_conflict {
+  PK_CONFLICT_REFUSE = 0,  /**< PK_DATA with the constraint, and nothing of this chunk is restored */
+  PK_CONFLICT_SKIP = 1,    /**< the archived row stays where it is, unmarked */
+  PK_CONFLICT_REPLACE = 2  /**< the archived row takes the place of the one with its primary key */
+} pk_conflict;
+
+/** Rows to put back from an archive table. */
+typedef struct pk_restore {
+  pk_text schema; /**< of the table they came from; exact names */
+  pk_text table;
+  pk_archive archive;
+  pk_text run_id;                /**< of the run that archived them */
+  const pk_predicate* predicate; /**< over the table's columns, as the archive holds them; NULL: all */
+  uint32_t conflict;             /**< pk_conflict */
+  uint32_t lock_wait_ms;
+} pk_restore;
+
+typedef struct pk_restored {
+  int64_t chunk; /**< the archived chunk that was worked on */
+  int64_t rows_restored;
+  int64_t rows_skipped; /**< in conflict with rows that are there */
+  uint8_t done;         /**< there was no such chunk: nothing is left behind it */
+  uint8_t reserved[7];
+} pk_restored;
+
 /** What a table takes up. All figures in bytes, -1 unknown. */
 typedef struct pk_space {
   int64_t bytes;          /**< in files: table, its out-of-line values and its indexes; the whole file where all tables share one */
@@ -501,6 +542,16 @@ typedef struct pk_backend {
   int32_t (*measure)(pk_connection*, pk_text sql, uint32_t timeout_ms, pk_measure* out, pk_error*);
   /** Seconds that this server, a replica, is behind what it replicates. PK_NOT_SUPPORTED when it is none, or when that can't be told. */
   int32_t (*own_lag)(pk_connection*, double* lag_s, pk_error*);
+  /** Small records of the engine's own in the ledger, by kind (at most 8 letters) and id (at most 200 bytes). Write (insert or replace) and
+   * delete belong to the open transaction that `begin` or `slot_lock` made; a list is ordered by id. */
+  int32_t (*note_write)(pk_connection*, pk_text kind, const pk_run*, pk_error*);
+  int32_t (*note_delete)(pk_connection*, pk_text kind, pk_text id, pk_error*);
+  int32_t (*note_list)(pk_connection*, pk_text kind, pk_runs* out, pk_error*);
+  /** Values of all columns of at most `most` rows that satisfy the predicate, one row after the other, as text or NULL. */
+  int32_t (*sample_rows)(pk_connection*, const pk_purge*, size_t most, pk_samples* out, pk_error*);
+  /** In an open transaction (`begin` with an empty key): put the archived rows of the first chunk above `after` back that are not marked as
+   * restored, and mark them: their chunk number becomes negative. */
+  int32_t (*restore_next)(pk_connection*, const pk_restore*, int64_t after, pk_restored* out, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

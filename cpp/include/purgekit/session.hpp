@@ -63,6 +63,11 @@ class Session {
   std::optional<std::int64_t> log_bytes();
   sdk::Measure measure(const std::string& sql, std::uint32_t timeout_ms);
   double own_lag();
+  void note_write(const std::string& kind, const sdk::RunRecord& note);
+  void note_delete(const std::string& kind, const std::string& id);
+  std::vector<sdk::RunRecord> note_list(const std::string& kind);
+  std::vector<sdk::Value> sample_rows(const pk_purge& purge, std::size_t most);
+  sdk::Restored restore_next(const pk_restore& restore, std::int64_t after);
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }
@@ -80,7 +85,7 @@ class Session {
 class PurgeSpec {
  public:
   PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, const std::string& walk = "", const std::vector<sdk::Dependent>& dependents = {},
-            const std::vector<sdk::ArchiveTable>& archives = {}, const std::string& run_id = "");
+            const std::vector<sdk::ArchiveTable>& archives = {}, const std::string& run_id = "", const pk_sink* sink = nullptr);
   ~PurgeSpec() = default;
   PurgeSpec(const PurgeSpec&) = delete;
   PurgeSpec& operator=(const PurgeSpec&) = delete;

@@ -128,6 +128,21 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
     return guarded(e, [&] { *r = to_c(c->impl->measure(to_string(sql), timeout_ms)); });
   };
   out.own_lag = [](C* c, double* r, pk_error* e) -> std::int32_t { return guarded(e, [&] { *r = c->impl->own_lag(); }); };
+  out.note_write = [](C* c, pk_text kind, const pk_run* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { c->impl->note_write(to_string(kind), RunRecord{to_string(r->id), to_string(r->document)}); });
+  };
+  out.note_delete = [](C* c, pk_text kind, pk_text id, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { c->impl->note_delete(to_string(kind), to_string(id)); });
+  };
+  out.note_list = [](C* c, pk_text kind, pk_runs* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = c->out.put(c->impl->note_list(to_string(kind))); });
+  };
+  out.sample_rows = [](C* c, const pk_purge* p, std::size_t most, pk_samples* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = c->out.put(c->impl->sample_rows(from_c(*p), most)); });
+  };
+  out.restore_next = [](C* c, const pk_restore* p, std::int64_t after, pk_restored* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = to_c(c->impl->restore_next(from_c(*p), after)); });
+  };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

@@ -14,10 +14,6 @@
 
 namespace purgekit::sdk {
 
-/// One worker's line to the database. Each member is the verb of the same name in abi.h, which tells what it must do.
-///
-/// Thread rule: calls are serial, except cancel(), which may come from any thread. Throw Error when a verb fails; the
-/// destructor closes and rolls back.
 /// For prepare(): the engine offers no move for such a purge, so that moves() need not look.
 /// \throws Error PK_NOT_SUPPORTED when rows are to be kept, or others to go with them
 inline void require_movable(const Purge& purge) {
@@ -25,6 +21,10 @@ inline void require_movable(const Purge& purge) {
   throw Error(PK_NOT_SUPPORTED, "a move of table " + purge.table + " keeps no rows and takes no dependents along");
 }
 
+/// One worker's line to the database. Each member is the verb of the same name in abi.h, which tells what it must do.
+///
+/// Thread rule: calls are serial, except cancel(), which may come from any thread. Throw Error when a verb fails; the
+/// destructor closes and rolls back.
 class Connection {
  public:
   Connection() = default;
@@ -72,6 +72,11 @@ class Connection {
   virtual std::vector<Move> moves(const Purge&, std::int64_t, std::int64_t) { return {}; }
   virtual Measure measure(const std::string& /*sql*/, std::uint32_t /*timeout_ms*/) { return unsupported<Measure>("a query of one's own"); }
   virtual double own_lag() { return unsupported<double>("the lag of a replica"); }
+  virtual void note_write(const std::string& /*kind*/, const RunRecord&) { unsupported<int>("notes in the ledger"); }
+  virtual void note_delete(const std::string& /*kind*/, const std::string& /*id*/) { unsupported<int>("notes in the ledger"); }
+  virtual std::vector<RunRecord> note_list(const std::string& /*kind*/) { return unsupported<std::vector<RunRecord>>("notes in the ledger"); }
+  virtual std::vector<Value> sample_rows(const Purge&, std::size_t) { return unsupported<std::vector<Value>>("samples of rows"); }
+  virtual Restored restore_next(const Restore&, std::int64_t /*after*/) { return unsupported<Restored>("restore"); }
 
  protected:
   template <class T>

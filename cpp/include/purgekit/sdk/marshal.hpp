@@ -59,8 +59,16 @@ inline Purge from_c(const pk_purge& p) {
   checked(p.archives, p.archive_count);
   for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back({to_string(p.archives[i].schema), to_string(p.archives[i].table)});
   out.run_id = to_string(p.run_id);
+  out.sink = p.sink;
   return out;
 }
+
+inline Restore from_c(const pk_restore& r) {
+  return {to_string(r.schema), to_string(r.table), {to_string(r.archive.schema), to_string(r.archive.table)}, to_string(r.run_id), r.predicate,
+          checked_kind(r.conflict, PK_CONFLICT_REFUSE, PK_CONFLICT_REPLACE), r.lock_wait_ms};
+}
+inline pk_restored to_c(const Restored& r) { return {r.chunk, r.rows_restored, r.rows_skipped, static_cast<std::uint8_t>(r.done), {}}; }
+inline Restored from_c(const pk_restored& r) { return {r.chunk, r.rows_restored, r.rows_skipped, r.done != 0}; }
 
 inline Slot from_c(const pk_slot& s) {
   return {to_string(s.key), s.epoch, s.seq,          to_string(s.run_id), to_string(s.policy_hash), s.cutoff_ns, to_string(s.cursor),

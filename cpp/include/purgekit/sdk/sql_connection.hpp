@@ -171,6 +171,9 @@ class SqlConnection : public Connection, protected SqlSession {
   void slot_write(const Slot& slot) override { ledger().write(slot); }
   void run_write(const RunRecord& run) override { ledger().write_run(run); }
   std::vector<RunRecord> run_list() override { return ledger().runs(); }
+  void note_write(const std::string& kind, const RunRecord& note) override { ledger().write_note(kind, note); }
+  void note_delete(const std::string& kind, const std::string& id) override { ledger().delete_note(kind, id); }
+  std::vector<RunRecord> note_list(const std::string& kind) override { return ledger().notes(kind); }
 
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override {
     begin_transaction();

@@ -118,13 +118,9 @@ class SqlLedger {
   }
 
   void write_run(const RunRecord& run) {
-    Sql gone(session_.dialect());
-    gone << "DELETE FROM " << table_;
-    add_where(gone, "run", run.id);
     session_.begin_transaction();
     try {
-      session_.run(gone);
-      insert_absent("run", run.id, run.document);
+      write_note(run_kind, run);
     } catch (...) {
       session_.rollback_transaction();
       throw;
@@ -132,19 +128,36 @@ class SqlLedger {
     session_.commit_transaction();
   }
 
-  std::vector<RunRecord> runs() {
+  std::vector<RunRecord> runs() { return notes(run_kind); }
+
+  /// Insert or replace, in the open transaction.
+  void write_note(const std::string& kind, const RunRecord& note) {
+    delete_note(kind, note.id);
+    insert_absent(kind, note.id, note.document);
+  }
+
+  void delete_note(const std::string& kind, const std::string& id) {
+    Sql sql(session_.dialect());
+    sql << "DELETE FROM " << table_;
+    add_where(sql, kind, id);
+    session_.run(sql);
+  }
+
+  std::vector<RunRecord> notes(const std::string& kind) {
     Sql sql(session_.dialect());
     sql << "SELECT " << q("id") << ", " << q("document") << " FROM " << table_ << " WHERE " << q("kind") << " = ";
-    sql.bind(Value::string("run"), PK_COLUMN_TEXT) << " ORDER BY " << q("id");
+    sql.bind(Value::string(kind), PK_COLUMN_TEXT) << " ORDER BY " << q("id");
     std::vector<RunRecord> out;
     for (const Row& row : session_.fetch(sql)) out.push_back({row.at(0).text, row.at(1).text});
     return out;
   }
 
  private:
+  static constexpr const char* run_kind = "run";
+
   std::string q(const char* name) const { return session_.dialect().quote(name); }
 
-  void add_where(Sql& sql, const char* kind, const std::string& id) const {
+  void add_where(Sql& sql, const std::string& kind, const std::string& id) const {
     sql << " WHERE " << q("kind") << " = ";
     sql.bind(Value::string(kind), PK_COLUMN_TEXT) << " AND " << q("id") << " = ";
     sql.bind(Value::string(id), PK_COLUMN_TEXT);
@@ -177,7 +190,7 @@ class SqlLedger {
     return session_.run(sql);
   }
 
-  void insert_absent(const char* kind, const std::string& id, const std::string& document) {
+  void insert_absent(const std::string& kind, const std::string& id, const std::string& document) {
     const auto [head, tail] = session_.dialect().insert_or_ignore();
     Sql sql(session_.dialect());
     sql << head << table_ << " (" << q("kind") << ", " << q("id") << ", " << q("epoch") << ", " << q("seq") << ", " << q("pass") << ", "

@@ -132,6 +132,24 @@ struct ArchiveTable {
   bool operator==(const ArchiveTable&) const = default;
 };
 
+/// See pk_restore. The predicate lives for the call only.
+struct Restore {
+  std::string schema;
+  std::string table;
+  ArchiveTable archive;
+  std::string run_id;
+  const pk_predicate* predicate = nullptr;  ///< nullptr: all
+  pk_conflict conflict = PK_CONFLICT_REFUSE;
+  std::uint32_t lock_wait_ms = 1'000;
+};
+
+struct Restored {
+  std::int64_t chunk = 0;
+  std::int64_t rows_restored = 0;
+  std::int64_t rows_skipped = 0;
+  bool done = false;
+};
+
 /// What there is in the place of an archive table.
 struct ArchiveInfo {
   pk_archive_state state = PK_ARCHIVE_ABSENT;
@@ -151,6 +169,7 @@ struct Purge {
   std::vector<Dependent> dependents;
   std::vector<ArchiveTable> archives;  ///< none, or of the table and then of each dependent
   std::string run_id;                  ///< written into archived rows
+  const pk_sink* sink = nullptr;       ///< the host's, valid until the next prepare; nullptr: deleted rows go nowhere
 };
 
 struct Walk {
