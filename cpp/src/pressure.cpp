@@ -44,7 +44,8 @@ bool Pressure::take_turn(double now_s, bool has_probe) {
 
 void Pressure::read(std::vector<sdk::Signal> signals, double took_ms, double now_s) {
   for (const sdk::Signal& s : signals) {
-    if (!std::isfinite(s.value) || !std::isfinite(s.limit) || s.limit < 0) throw sdk::Error(PK_DATA, "the signal " + s.name + " is not a number");
+    const bool shares = s.shared_chunk_ms == 0 || (s.shared_chunk_ms > 0 && s.shared_time > 0 && s.shared_time <= 1);
+    if (!std::isfinite(s.value) || !std::isfinite(s.limit) || s.limit < 0 || !shares) throw sdk::Error(PK_DATA, "the signal " + s.name + " is not a number");
   }
   reading_ = false;
   ever_read_ = true;
@@ -56,6 +57,10 @@ void Pressure::read(std::vector<sdk::Signal> signals, double took_ms, double now
   const auto found = std::max_element(signals_.begin(), signals_.end(), [](const auto& a, const auto& b) { return strain(a) < strain(b); });
   worst_.reset();
   if (found != signals_.end()) worst_ = *found;
+  others_.reset();
+  for (const sdk::Signal& s : signals_) {
+    if (s.value > 0 && s.shared_chunk_ms > 0 && (!others_ || s.shared_chunk_ms < others_->shared_chunk_ms)) others_ = s;
+  }
   const double worst = worst_ ? strain(*worst_) : 0;
   if (worst > near_limit) eased_by_ = worst_->name;
   if (worst > 1) {
@@ -100,8 +105,12 @@ std::optional<Pause> Pressure::hold() const {
 }
 
 std::optional<Pause> Pressure::breath(double chunk_ms) const {
-  if (ease_ >= 1 || chunk_ms <= 0) return std::nullopt;
-  return Pause{std::min(2.0, chunk_ms / 1000 * (1 / ease_ - 1)), eased_by_ + " near its limit", eased_by_};
+  const bool shares = others_ && others_->shared_time < ease_;
+  const double share = shares ? others_->shared_time : ease_;
+  if (share >= 1 || chunk_ms <= 0) return std::nullopt;
+  return Pause{std::min(2.0, chunk_ms / 1000 * (1 / share - 1)), shares ? "others at work" : eased_by_ + " near its limit", shares ? others_->name : eased_by_};
 }
+
+double Pressure::chunk_ms(double wanted_ms) const { return (others_ ? std::min(wanted_ms, others_->shared_chunk_ms) : wanted_ms) * ease_; }
 
 }  // namespace purgekit

@@ -46,6 +46,8 @@ class Pressure {
   std::optional<Pause> breath(double chunk_ms) const;
   /// 1: unhindered. The share of the chunk's target time that a chunk may take, and of all time that chunks may take.
   double ease() const { return ease_; }
+  /// What a chunk may take that is to take `wanted_ms` unhindered.
+  double chunk_ms(double wanted_ms) const;
   const std::vector<sdk::Signal>& signals() const { return signals_; }
 
  private:
@@ -59,6 +61,7 @@ class Pressure {
   double tried_since_s_ = -1;  // first try that has brought nothing yet
   std::vector<sdk::Signal> signals_;
   std::optional<sdk::Signal> worst_;  // the nearest to its limit, or the furthest above
+  std::optional<sdk::Signal> others_;  // tells that others are at work
   std::deque<double> took_ms_;  // of the last readings
   double best_ms_ = 0;
   double ease_ = 1;

@@ -32,7 +32,7 @@ double Worker::chunk_ms() const {
   const double wanted_ms = told_ms > 0 ? told_ms : context_.options.chunk_ms;
   if (!context_.options.gentle) return wanted_ms;
   const Lock lock(work_.mutex);
-  return wanted_ms * work_.pressure.ease();
+  return work_.pressure.chunk_ms(wanted_ms);
 }
 
 // Whoever comes by when a reading is due makes it, so that it does not matter which worker is in a long chunk or done.

@@ -43,7 +43,7 @@ void Worker::refresh_fraction_limit() {
 }
 
 std::int64_t Worker::count(const LoweredPredicate& predicate) {
-  const PurgeSpec spec(plan_.table, predicate.view());
+  const PurgeSpec spec(plan_.table, predicate.view(), work_.walk.id);
   for (int tries = 1;; ++tries) {
     try {
       return session_.count(spec);

@@ -51,6 +51,7 @@ class Line::Busy {
     line_.take_cancel();
     line_.running_ = true;
     ++under_way_;
+    ++sent_;
   }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;

@@ -53,6 +53,8 @@ class Line {
 
   /// Statements that this process has under way on all its lines.
   static int under_way() noexcept { return under_way_; }
+  /// Statements that this process has sent on all its lines.
+  static std::int64_t sent() noexcept { return sent_; }
 
   bool is_lost() const { return connection_ == nullptr || lost_; }
   bool is_mariadb() const { return is_mariadb_; }
@@ -77,6 +79,7 @@ class Line {
   void kill(const char* what) noexcept;
 
   inline static std::atomic<int> under_way_{0};
+  inline static std::atomic<std::int64_t> sent_{0};
 
   ClientOptions options_;
   std::unique_ptr<sql::Connection> connection_;

@@ -29,6 +29,7 @@ class PressureGauge {
   void learn(Line& line);
   static Status status(Line& line);
   void add_history(Line& line, Status& now);
+  void add_others(std::vector<sdk::Signal>& out, const Status& now, std::int64_t sent, double elapsed_s) const;
   void add_rate(std::vector<sdk::Signal>& out, const char* signal, const char* name, const Status& now, double elapsed_s) const;
 
   bool learned_ = false;
@@ -36,6 +37,7 @@ class PressureGauge {
   double running_limit_ = 0;
   double dirty_limit_pct_ = 0;
   Status last_;
+  std::int64_t last_sent_ = 0;
   Clock::time_point last_at_{};
 };
 

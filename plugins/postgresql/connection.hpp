@@ -25,6 +25,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void cancel() noexcept override { line_.cancel(); }
   sdk::Server inspect() override;
   std::vector<std::string> tables(const sdk::TableName& name) override;
+  std::int64_t count(const sdk::Purge& purge) override;  // count.cpp
   std::int64_t estimate(const sdk::Purge& purge) override;
   std::vector<sdk::Value> sample_column(const sdk::Purge& purge, const std::string& column) override;
   std::vector<sdk::Walk> propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) override;
@@ -74,6 +75,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::int64_t delete_dependent(std::size_t index);
   sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
   std::vector<std::string> array_types(const sdk::Dependent& dependent);
+  std::int64_t count_in_slices(const sdk::Purge& purge, const Leaf& leaf);
   std::int64_t planned_rows(const sdk::Sql& select);
   MoveContext move_context(const sdk::Purge& purge);
   std::unique_ptr<Walk> make_move(const sdk::Purge& purge);

@@ -17,10 +17,17 @@ using sdk::Rows;
 //   has ended, and every page that is written goes whole into the log again.
 // slot_retained_bytes: half of what the server keeps before it gives a replica up; without that limit, four rounds of the log.
 //   Of slots in use only: nothing that we wait for makes another come back.
+// others_at_work: sessions that have begun or ended a statement within the last second, however short. Shown only, but see shared_chunk_ms.
 // The horizon and the vacuum are shown only: pausing does not end another's transaction, and a vacuum takes hours.
 constexpr const char* lock_waits_limit = "8";
 constexpr const char* active_limit = "25";
 constexpr const char* wal_limit_pct = "120";
+// Measured beside 300 logins a second, a purge of 300,000 rows a second: with chunks of 10, 40 and 100 ms the 99th percentile of a login was
+// 8, 16 and 17 ms, without a purge 3. One chunk after the other it was twice as long: others who write wait for the log of the last chunk
+// to reach the disk.
+constexpr double shared_chunk_ms = 10;
+constexpr double shared_time = 0.6;
+constexpr const char* others_name = "others_at_work";
 
 std::string from_catalog(const std::string& function) { return "pg_catalog." + function; }
 
@@ -42,6 +49,8 @@ std::vector<PressureGauge::Part> PressureGauge::parts() const {
        lock_waits_limit},
       // Others' sessions are open to pg_read_all_stats only; of one's own user, which the application's often is, all are.
       {"active_sessions", "(SELECT COUNT(*) FROM pg_catalog.pg_stat_activity a WHERE a.state = 'active' AND " + others + clients + ")", active_limit},
+      {others_name, "(SELECT COUNT(*) FROM pg_catalog.pg_stat_activity a WHERE a.datname = pg_catalog.current_database() AND (a.state = 'active' OR a.state_change >"
+       " pg_catalog.clock_timestamp() - interval '1 second') AND " + others + clients + ")", "0"},
       {"oldest_xmin_age_xids", "(SELECT MAX(pg_catalog.age(x.xmin)) FROM (SELECT a.backend_xmin FROM pg_catalog.pg_stat_activity a WHERE a.pid <> pg_catalog.pg_backend_pid()"
        " UNION ALL SELECT s.xmin FROM pg_catalog.pg_replication_slots s UNION ALL SELECT t.transaction FROM pg_catalog.pg_prepared_xacts t) AS x(xmin))", "0"},
       {"wal_since_checkpoint_pct", "100 * " + between("(SELECT c.redo_" + std::string(renamed ? "lsn" : "location") + " FROM pg_catalog.pg_control_checkpoint() c)") + " / " + max_wal, wal_limit_pct},
@@ -85,8 +94,9 @@ std::vector<sdk::Signal> PressureGauge::read() {
   for (std::size_t i = 0; i < names_.size(); ++i) {
     const sdk::Value& value = rows.at(0).at(2 * i);
     if (value.kind == PK_VALUE_NULL) continue;
+    if (names_[i] == others_name) others_at_work_ = value.f64 > 0;
     if (names_[i] != "wal_bytes") {
-      out.push_back({names_[i], value.f64, rows[0].at(2 * i + 1).f64});
+      out.push_back({names_[i], value.f64, rows[0].at(2 * i + 1).f64, names_[i] == others_name ? shared_chunk_ms : 0, shared_time});
       continue;
     }
     const double elapsed_s = std::chrono::duration<double>(at - last_at_).count();

@@ -18,6 +18,8 @@ class PressureGauge {
   PressureGauge(sdk::SqlSession& session, int server_version, std::int64_t table_oid) : session_(session), server_version_(server_version), table_oid_(table_oid) {}
   std::vector<sdk::Signal> read();
   std::int64_t table_oid() const { return table_oid_; }
+  /// As last read.
+  bool others_at_work() const { return others_at_work_; }
 
  private:
   struct Part {
@@ -33,6 +35,7 @@ class PressureGauge {
   std::int64_t table_oid_;
   std::vector<std::string> names_;
   std::string text_;  // reads all that can be read; empty: not known yet
+  bool others_at_work_ = false;
   std::optional<double> last_wal_bytes_;
   std::chrono::steady_clock::time_point last_at_{};
 };

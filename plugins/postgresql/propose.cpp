@@ -55,7 +55,7 @@ std::vector<sdk::Walk> PgConnection::propose(const sdk::Purge& purge, std::int64
   const bool children_first = std::any_of(purge.dependents.begin(), purge.dependents.end(), [](const auto& d) { return !d.unless_referenced; });
   std::vector<sdk::Walk> walks;
   if (heap) {
-    walks.push_back({"tid", "tid-range", "", 1, "the heap is read once in its physical order, however it is sorted"});
+    walks.push_back({tid_walk, "tid-range", "", 1, "the heap is read once in its physical order, however it is sorted"});
     std::int64_t pages = 0;
     for (const Leaf& leaf : leaves) pages += leaf.pages;
     const double rows = static_cast<double>(std::max<std::int64_t>(rows_total > 0 ? rows_total : table.rows_estimate, 1));

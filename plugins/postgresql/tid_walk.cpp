@@ -21,7 +21,6 @@ using sdk::Rows;
 using sdk::Sql;
 using sdk::Value;
 
-constexpr int tid_range_scan_since = 140000;
 constexpr int sampled_pages = 16;
 constexpr std::int64_t least_pages_of_part = 8;
 

@@ -15,6 +15,11 @@
 
 namespace purgekit::postgresql {
 
+/// Id of the walk by address.
+inline constexpr const char* tid_walk = "tid";
+/// Since this version a range of addresses is read by itself; before, by the list of its addresses.
+inline constexpr int tid_range_scan_since = 140000;
+
 /// Writes the condition of a range into a statement on one leaf.
 using WriteRange = std::function<void(sdk::Sql&)>;
 

@@ -52,6 +52,29 @@ TEST_F(Gauge, HoldsAboveTheLimitLongerTheFurther) {
   EXPECT_FALSE(pressure.hold()) << "at the limit is not above it";
 }
 
+TEST_F(Gauge, SharesTheTimeWhileOthersAreAtWork) {
+  read({{"others_at_work", 0, 0, 10, 0.6}});
+  EXPECT_EQ(pressure.chunk_ms(100), 100);
+  EXPECT_FALSE(pressure.breath(100));
+  read({{"others_at_work", 3, 0, 10, 0.6}, {"others_elsewhere", 1, 0, 40, 1}});
+  EXPECT_EQ(pressure.chunk_ms(100), 10);
+  EXPECT_EQ(pressure.chunk_ms(5), 5) << "less than that is the user's own wish";
+  EXPECT_FALSE(pressure.hold()) << "they are spared, not waited for";
+  const auto breath = pressure.breath(9);
+  ASSERT_TRUE(breath);
+  EXPECT_NEAR(breath->wait_s, 0.006, 1e-9) << "6 ms of 15 are theirs";
+  EXPECT_EQ(breath->name, "others_at_work");
+  read({{"others_at_work", 0, 0, 10, 0.6}});
+  EXPECT_FALSE(pressure.breath(100)) << "they are gone";
+}
+
+TEST_F(Gauge, PressureCountsBesideOthersAtWork) {
+  read({{"others_at_work", 3, 0, 40, 0.6}, redo(90)[0]});
+  EXPECT_EQ(pressure.chunk_ms(100), 20) << "half of what others leave";
+  EXPECT_NEAR(pressure.breath(20)->wait_s, 0.02, 1e-9) << "the longer pause of the two, not both";
+  EXPECT_EQ(pressure.breath(20)->name, "redo_log_used_pct");
+}
+
 TEST_F(Gauge, BacksOffFastAndComesBackSlowly) {
   read(redo(90));
   EXPECT_EQ(pressure.ease(), 0.5);
@@ -164,7 +187,7 @@ TEST_F(Gauge, AReadingThatHangsIsSeenByTheOthers) {
 }
 
 TEST_F(Gauge, AFigureThatIsNoneIsRefused) {
-  for (const sdk::Signal& bad : {sdk::Signal{"x", NAN, 1}, sdk::Signal{"x", 1, INFINITY}, sdk::Signal{"x", 1, -1}}) {
+  for (const sdk::Signal& bad : {sdk::Signal{"x", NAN, 1}, sdk::Signal{"x", 1, INFINITY}, sdk::Signal{"x", 1, -1}, sdk::Signal{"x", 1, 0, NAN, 1}, sdk::Signal{"x", 1, 0, 10, 0}}) {
     now_s += 1;
     ASSERT_TRUE(pressure.take_turn(now_s));
     EXPECT_THROW(pressure.read({bad}, 1, now_s), sdk::Error);

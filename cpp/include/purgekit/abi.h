@@ -384,6 +384,8 @@ typedef struct pk_signal {
   pk_text name;  /**< with its unit: "redo_log_used_pct", "threads_running" */
   double value;
   double limit;  /**< a gentle purge waits while the value is above; 0: only shown */
+  double shared_chunk_ms; /**< 0, or: others are at work, as this value tells, and a gentle purge keeps its chunks to this time */
+  double shared_time;     /**< the share of all time, above 0 to 1, that its chunks may take then */
 } pk_signal;
 
 typedef struct pk_signals {

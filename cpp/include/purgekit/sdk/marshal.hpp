@@ -148,7 +148,7 @@ inline ArchiveInfo from_c(const pk_archive_info& a) {
 }
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 
-inline Signal from_c(const pk_signal& s) { return {to_string(s.name), s.value, s.limit}; }
+inline Signal from_c(const pk_signal& s) { return {to_string(s.name), s.value, s.limit, s.shared_chunk_ms, s.shared_time}; }
 inline Space from_c(const pk_space& s) { return {s.bytes, s.reusable_bytes, s.dead_bytes, s.needed_bytes, s.free_bytes, to_string(s.advice)}; }
 inline Range from_c(const pk_range& r) { return {to_string(r.cursor), r.max_rows, r.lock_wait_ms, r.chunk, to_string(r.until), r.window_ms}; }
 
@@ -219,7 +219,7 @@ class Outbox {
 
   pk_signals put(std::vector<Signal> signals) {
     clear();
-    for (Signal& s : signals) signals_.push_back({keep(std::move(s.name)), s.value, s.limit});
+    for (Signal& s : signals) signals_.push_back({keep(std::move(s.name)), s.value, s.limit, s.shared_chunk_ms, s.shared_time});
     return {signals_.data(), signals_.size()};
   }
 

@@ -208,6 +208,8 @@ struct Signal {
   std::string name;  ///< with its unit
   double value = 0;
   double limit = 0;  ///< a gentle purge waits above; 0: only shown
+  double shared_chunk_ms = 0;  ///< 0, or the longest chunk while others are at work, as this signal tells
+  double shared_time = 1;      ///< the share of all time that chunks may take then
 };
 
 /// What a user's own query gave.
