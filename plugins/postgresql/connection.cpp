@@ -59,6 +59,18 @@ std::int64_t PgConnection::planned_rows(const Sql& select) {
   return Catalogue(static_cast<SqlSession&>(*this), line_.server_version()).planned_rows(select.text(), select.params());
 }
 
+// Whoever comes to a page with dead rows clears them away and writes the page once more. Done right after the chunk, that costs no page: it is
+// still to be written. Left to the count at the end, every page of the table is written within seconds, and others wait for the disk.
+void PgConnection::commit() {
+  SqlConnection::commit();
+  if (!walk_ || !spares_others()) return;
+  try {
+    walk_->clear_up();
+  } catch (const Error&) {
+    // The chunk is committed. A connection that is lost is found out by the next call.
+  }
+}
+
 std::int64_t PgConnection::estimate(const sdk::Purge& purge) {
   Sql sql(dialect_);
   sql << "SELECT 1 FROM " << sdk::qualified(dialect_, purge.schema, purge.table) << " WHERE ";

@@ -35,6 +35,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   sdk::Ledger ledger_find(const sdk::TableName& name) override;
   void ledger_create() override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
+  void commit() override;
   std::int64_t delete_children(std::size_t index) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
@@ -75,6 +76,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::int64_t delete_dependent(std::size_t index);
   sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
   std::vector<std::string> array_types(const sdk::Dependent& dependent);
+  bool spares_others() const { return gauge_ && gauge_->others_at_work(); }
   std::int64_t count_in_slices(const sdk::Purge& purge, const Leaf& leaf);
   std::int64_t planned_rows(const sdk::Sql& select);
   MoveContext move_context(const sdk::Purge& purge);

@@ -26,7 +26,7 @@ constexpr const char* wal_limit_pct = "120";
 // 8, 16 and 17 ms, without a purge 3. One chunk after the other it was twice as long: others who write wait for the log of the last chunk
 // to reach the disk.
 constexpr double shared_chunk_ms = 10;
-constexpr double shared_time = 0.6;
+constexpr double shared_time = 0.7;
 constexpr const char* others_name = "others_at_work";
 
 std::string from_catalog(const std::string& function) { return "pg_catalog." + function; }

@@ -67,7 +67,17 @@ class TidWalk final : public LeafWalk {
     return cuts;
   }
 
+  void clear_up() override {
+    if (!last_) return;
+    const Removal last = *std::exchange(last_, std::nullopt);
+    Sql sql(dialect_);
+    sql << "SELECT count(*) FROM " << remover_.target(last.leaf) << " WHERE ";
+    add_range(sql, last.from, last.until);
+    session_.fetch(sql);
+  }
+
   Deleted next(const Range& range) override {
+    last_.reset();
     const std::optional<TidPlace> known = TidPlace::parse(range.cursor);
     const std::optional<TidPlace> until = TidPlace::parse(range.until);
     if (!until && !range.until.empty()) sdk::detail::bad_cursor();
@@ -115,6 +125,7 @@ class TidWalk final : public LeafWalk {
         continue;
       }
       const double visited = std::ceil(static_cast<double>(last - place.at.page) * rows_per_page_);
+      if (removed.rows > 0) last_ = Removal{leaf, place.at, {last, 0}};
       place.at = {last, 0};
       return Deleted{removed.rows, std::clamp(static_cast<std::int64_t>(visited), removed.rows, max_rows), "", false, -1};
     }
@@ -171,6 +182,13 @@ class TidWalk final : public LeafWalk {
     out.bind(Value::integer(last_line)) << ") AS l))";
   }
 
+  struct Removal {
+    Leaf leaf;
+    Address from;
+    Address until;
+  };
+
+  std::optional<Removal> last_;
   double rows_per_page_ = 0;  // of the leaf the walk is in
   std::int64_t lines_on_page_ = 0;
 };

@@ -47,6 +47,8 @@ class Walk {
   virtual sdk::Deleted next(const sdk::Range& range) = 0;
   /// Statements of a chunk, for people.
   virtual std::vector<std::string> statements() const = 0;
+  /// Clear away the dead rows of the last range, which is committed, while its pages are still in memory.
+  virtual void clear_up() {}
   /// Cursors that cut a pass into at most `parts` parts; none: it can't be cut.
   virtual std::vector<std::string> split(std::size_t /*parts*/) { return {}; }
 };

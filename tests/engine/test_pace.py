@@ -33,6 +33,7 @@ EXPECTED = {
     "postgresql": {
         "lock_waits",
         "active_sessions",
+        "others_at_work",
         "wal_since_checkpoint_pct",
         "wal_bytes_per_s",
         "autovacuum_on_table",
@@ -44,8 +45,16 @@ EXPECTED = {
         "history_list_length",
         "dirty_pages_pct",
         "redo_bytes_per_s",
+        "others_statements_per_s",
     },
-    "mysql": {"threads_running", "lock_waits", "history_list_length", "dirty_pages_pct", "redo_bytes_per_s"},
+    "mysql": {
+        "threads_running",
+        "lock_waits",
+        "history_list_length",
+        "dirty_pages_pct",
+        "redo_bytes_per_s",
+        "others_statements_per_s",
+    },
 }
 
 
