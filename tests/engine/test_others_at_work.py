@@ -6,9 +6,9 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-import purgekit as pk
 import pytest
 
+import purgekit as pk
 from engine.tables import HOUR_S, make_sessions, now_s, sessions_policy, survivors
 from servers import Connection, connect
 
