@@ -2,6 +2,7 @@
 /// The SQLite backend's connection: the SDK's plain-SQL way, with walks along the rowid and along an index.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -69,6 +70,12 @@ class SqliteConnection final : public sdk::SqlConnection {
   const sdk::Dialect& dialect() const override { return dialect_; }
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.execute(text, params); }
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.query(text, params); }
+  void stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit) override {
+    db_.for_each(text, params, [&](const sdk::Row& row) {
+      visit(row);
+      return true;
+    });
+  }
   void begin_transaction() override { db_.begin_immediate(); }
   void commit_transaction() override { db_.commit(); }
   void rollback_transaction() override { db_.rollback(); }

@@ -103,6 +103,8 @@ class Dialect {
 
   /// Type of a column for the database's own clock in UTC, and the expression that reads it.
   virtual std::pair<std::string, std::string> archive_instant() const { return {"TIMESTAMP", "CURRENT_TIMESTAMP"}; }
+  /// Expression for a column's value as row_batch.hpp wants it, where the session's own form is not that.
+  virtual std::string for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view /*type_name*/) const { return column; }
   /// Longest name of a table, in bytes; 0: any. A database that cuts longer ones off would take one table for another.
   virtual std::size_t max_name_bytes() const { return 0; }
 

@@ -20,6 +20,7 @@
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sink_writer.hpp"
 #include "purgekit/sdk/sql_ledger.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 
@@ -113,7 +114,7 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   std::int64_t delete_children(std::size_t index) override {
-    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1));
+    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1), sink(index + 1));
   }
 
   std::vector<ArchiveInfo> archive_find(const Purge& purge) override {
@@ -243,7 +244,12 @@ class SqlConnection : public Connection, protected SqlSession {
     for (const Dependent& d : purge.dependents) children_.emplace_back(dialect(), purge, d);
     archives_.clear();
     for (std::size_t i = 0; i < purge.archives.size(); ++i) archives_.emplace_back(dialect(), archived_table(purge, i), purge.archives[i], purge.run_id);
+    sinks_.clear();
+    for (std::size_t i = 0; purge.sink != nullptr && i <= purge.dependents.size(); ++i) sinks_.emplace_back(dialect(), archived_table(purge, i), *purge.sink, i);
   }
+
+  /// What gives deleted rows of the table (0) or of dependent `index` - 1 to the host, or nullptr when they go nowhere.
+  const SinkWriter* sink(std::size_t index) const { return sinks_.empty() ? nullptr : &sinks_.at(index); }
 
   /// The archive of the table (0) or of dependent `index` - 1, or nullptr when nothing is kept.
   const ArchiveWriter* archive(std::size_t index) const { return archives_.empty() ? nullptr : &archives_.at(index); }
@@ -255,6 +261,11 @@ class SqlConnection : public Connection, protected SqlSession {
 
   /// A chunk's statement for people, after the one that keeps what it deletes.
   void add_statement(std::vector<std::string>& statements, const Sql& statement, std::size_t index = 0) const {
+    if (const SinkWriter* writer = sink(index)) {
+      statements.push_back(writer->reading(statement).text());
+      if (!dialect().has_returning()) statements.push_back(statement.text());
+      return;
+    }
     if (const ArchiveWriter* writer = archive(index)) {
       statements.push_back(writer->text(statement));
       if (dialect().has_modifying_ctes()) return;
@@ -267,11 +278,16 @@ class SqlConnection : public Connection, protected SqlSession {
     for (std::size_t i = 0; i < children_.size(); ++i) add_statement(statements, children_[i].statement(8), i + 1);
   }
 
-  /// Run a rendered DELETE (without RETURNING), archive its rows where asked for, and keep the parents' values for
+  /// Run a rendered DELETE (without RETURNING), keep its rows where asked for, and keep the parents' values for
   /// delete_children. Without RETURNING the rows are read and locked first, and a count that differs is a conflict: the chunk is
   /// to be tried again.
   std::int64_t delete_rows(const Sql& statement, const Row& slots) {
     collected_.clear();
+    if (const SinkWriter* writer = sink(0)) {
+      auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
+      collected_ = std::move(collected);
+      return deleted;
+    }
     if (const ArchiveWriter* writer = archive(0)) {
       auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
       collected_ = std::move(collected);
@@ -470,6 +486,7 @@ class SqlConnection : public Connection, protected SqlSession {
   Rows collected_;                    ///< their values for the rows deleted in the open transaction
   std::vector<ChildDelete> children_;
   std::vector<ArchiveWriter> archives_;  ///< of the table and its dependents, or none
+  std::vector<SinkWriter> sinks_;        ///< likewise
 
  private:
   Row read_end() {
