@@ -82,6 +82,7 @@ std::string Plan::to_json() const {
     item["proposals"] = Json::array();
     for (const sdk::Move& m : p.proposals) item["proposals"].push_back(move_json(m));
     item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
+    if (p.files) item["archive"] = p.files->folder;
     out["policies"].push_back(std::move(item));
   }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);

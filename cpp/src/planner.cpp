@@ -166,6 +166,15 @@ void refuse_endless_scan(const PolicyPlan& plan) {
   refuse("scan", full_name(plan.table) + " has about " + std::to_string(plan.rows_total) + " rows and can't be walked: " + plan.walk.reason);
 }
 
+std::vector<std::string> prepared(Session& session, const PurgeSpec& purge, const PolicyPlan& plan) {
+  try {
+    return session.prepare(purge);
+  } catch (const sdk::Error& e) {
+    if (!plan.files || e.code() != PK_NOT_SUPPORTED) throw;
+    refuse("archive_not_offered", std::string("backend ") + session.backend().name + " can't give deleted rows away to files: " + e.message());
+  }
+}
+
 PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server) {
   policy.check();
   PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
@@ -187,7 +196,9 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
   check_references(catalogue, plan.table, plan);
   plan.dependents = resolve_dependents(catalogue, policy, plan.table);
-  plan.archives = resolve_archives(options.archive.empty() ? policy.archive : options.archive, plan.table, plan.dependents);
+  const std::string& archive = options.archive.empty() ? policy.archive : options.archive;
+  plan.archives = resolve_archives(archive, plan.table, plan.dependents);
+  plan.files = resolve_archive_files(archive, catalogue, plan.table, plan.dependents);
   warn_about_server(server, plan);
   if (!plan.table.delete_triggers.empty()) {
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
@@ -209,8 +220,8 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
     plan.walk = best_walk(plan.walks, plan.table);
   }
   refuse_endless_scan(plan);
-  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
-  plan.statements = session.prepare(chosen);
+  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives, "", plan.files ? &planning_sink() : nullptr);
+  plan.statements = prepared(session, chosen, plan);
   std::optional<Rehearsal> rehearsal;
   if (options.rehearse && plan.rows_purgeable > 0) {
     try {

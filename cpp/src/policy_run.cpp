@@ -96,6 +96,10 @@ PolicyReport PolicyRun::run() {
   }
   look_after(work_);
   if (report.stop_reason != "another_run" && work_.keeper.epoch() > 0) record_outcome();
+  if (const FileArchive* files = work_.keeper.files()) {
+    report.archive_files = files->report();
+    report.archived_bytes = files->bytes_written();
+  }
   if (report.status == "failed") report.error_message += "; " + what_is_safe();
   context_.flight.note("end", report.policy, {{"status", report.status}, {"stop_reason", report.stop_reason}, {"error_code", report.error_code},
                                               {"rows_deleted", report.rows_deleted_all()}, {"chunks", report.chunks}, {"retries", report.retries}});

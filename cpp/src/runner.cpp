@@ -118,6 +118,7 @@ void check_everything(RunContext& context) {
       check_policy(session, p, options);
       check_move_limits(p, options);
       if (check_archives(session, p.archives, archive_spec(p), true)) to_make.push_back(&p);
+      check_archive_files(p, options);
       if (options.reclaim == Reclaim::space) check_room(session, p);
     } catch (EngineError& e) {
       e.policy(p.policy.name).table(p.policy.table);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "foreign_record.hpp"
 #include "purgekit/duration.hpp"
@@ -103,6 +104,19 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
     hash_ = text;
   }
   if (!plan.archives.empty()) archive_ = table_name_text(plan.archives[0].schema, plan.archives[0].table);
+  if (enabled_ && plan.files) {
+    archive_ = plan.files->folder;
+    FileSet own;
+    own.stem = safe_name(options.run_id) + "." + (number + 1);
+    own.run_id = options.run_id;
+    own.runs = {options.run_id};
+    own.policy = plan.policy.name;
+    own.policy_hash = hash_;
+    own.database = database;
+    own.place = safe_name(database);
+    own.started_utc = started_utc_;
+    files_ = std::make_unique<FileArchive>(*plan.files, std::move(own));
+  }
   slot_.key = enabled_ ? slot_key(plan.table) : "";
   slot_.pass = 1;
   slot_.cutoff_ns = plan.now_ns;
@@ -142,6 +156,10 @@ void SlotKeeper::claim() {
   if (left_behind_.size() > 1) left_behind_.erase(left_behind_.begin() + 1, left_behind_.end());
   Json own = foreign_record(slot_.document);
   own["taken_over"] = left_behind_;
+  if (files_) {
+    own["left_files"] = files_->close_left(own.value("left_files", Json::array()));
+    files_->verify();
+  }
   slot_.document = dumped(own);
 }
 
@@ -152,6 +170,10 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
   const std::vector<WalkPart> parts = parts_of(document);
   const bool continued = unfinished && same && plausible && (!old.cursor.empty() || !parts.empty());
+  const bool taken_up = files_ && files_->take_over(document, continued);
+  const Json files = document.value("files", Json());
+  const bool files_are_named = old.state == "done" && !(files_ && files.is_object() && foreign_text(files, "folder") == archive_);
+  const Json left = left_files(document, taken_up, files_are_named);
   interrupted_ = unfinished;
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
@@ -166,6 +188,8 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   Json own = {{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_},
               {"record", record("running", 0, 0)}, {"taken_over", left_behind_}};
   if (continued && !parts.empty()) own["parts"] = document["parts"];
+  if (files_) own["files"] = files_->state();
+  if (!left.empty()) own["left_files"] = left;
   slot_.document = dumped(own);
   session_.slot_write(slot_);
   session_.commit();
@@ -185,7 +209,7 @@ void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts
   pending_.rows_deleted += rows;
   if (!enabled_) return;
   const bool was_cut = pending_.document.find("\"parts\"") != std::string::npos;
-  if (cut || was_cut || tables.size() > 1) {
+  if (cut || was_cut || tables.size() > 1 || files_) {
     Json document = foreign_record(pending_.document);
     document.erase("parts");
     if (tables.size() > 1) {
@@ -199,12 +223,16 @@ void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts
         if (!part.done) document["parts"].push_back({part.cursor, part.until});
       }
     }
+    if (files_) document["files"] = files_->state();
     pending_.document = dumped(document);
   }
   session.checkpoint(pending_);
 }
 
-void SlotKeeper::committed() { slot_ = pending_; }
+void SlotKeeper::committed() {
+  slot_ = pending_;
+  if (files_) files_->committed();
+}
 
 bool SlotKeeper::resolve(Session& session, std::uint32_t wait_ms) {
   if (!enabled_) throw sdk::Error(PK_IN_DOUBT, "whether the last chunk was committed is not known, and without a ledger it can't be found out");
@@ -269,6 +297,7 @@ void SlotKeeper::finish(const PolicyReport& report) {
     now.state = report.status == "completed" ? "done" : "stopped";
     session_.slot_write(now);
     session_.commit();
+    if (files_) files_->finish(report.status == "completed");
   } else {
     session_.rollback();
     // Whoever took over has written our record with the slot's own count; one that is not sure must not replace it.

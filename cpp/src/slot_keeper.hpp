@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "file_archive.hpp"
 #include "json.hpp"
 #include "purgekit/plan.hpp"
 #include "purgekit/report.hpp"
@@ -47,6 +49,9 @@ class SlotKeeper {
   /// The run before this one did not come to its end, so that its last stroke may have been carried out and not counted.
   bool interrupted() const { return interrupted_; }
 
+  /// Where deleted rows are kept in files; nullptr: they are not.
+  FileArchive* files() { return files_.get(); }
+
   /// Write how far the walk is after a chunk into the session's open transaction.
   void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables);
   /// The checkpoint of the chunk is committed.
@@ -82,7 +87,8 @@ class SlotKeeper {
   std::string database_;
   std::string started_utc_;
   std::string hash_;
-  std::string archive_;  // of the policy's own table; empty: none
+  std::string archive_;  // of the policy's own table, or the folder; empty: none
+  std::unique_ptr<FileArchive> files_;
   std::string continues_;
   bool interrupted_ = false;
   Json left_behind_ = Json::array();  // records of runs before us: id, seq, record

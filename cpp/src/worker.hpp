@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "chunk_frames.hpp"
 #include "policy_work.hpp"
 #include "purgekit/lower.hpp"
 
@@ -70,6 +72,7 @@ class Worker {
   RunContext& context_;
   const PolicyPlan& plan_;
   Session& session_;
+  std::unique_ptr<ChunkFrames> frames_;  // where deleted rows go into files
   Catalogue catalogue_;
   ChunkSizer sizer_;
   bool primary_;

@@ -106,7 +106,7 @@ class Database:
         exact: bool = False,
         max_fraction: float | None = None,
         accept_clock: bool = False,
-        archive: str | None = None,
+        archive: str | os.PathLike[str] | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100,
     ) -> Plan:
@@ -118,8 +118,8 @@ class Database:
             exact: count to the end, however long that takes.
             max_fraction: ``run`` refuses when a larger share of a table is purgeable; the plan warns.
             accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
-            archive: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a schema): where ``run`` keeps what it
-                deletes, in the same transaction. None: as each policy says.
+            archive: where ``run`` keeps what it deletes: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a
+                schema), or a folder for files: a path with a ``/`` in it, or a ``Path``. None: as each policy says.
             rehearse: delete one chunk of each policy and roll it back, so that the forecast rests on a measurement. Its
                 rows are locked meanwhile, and triggers run, as in any chunk.
             chunk_ms: target time of one transaction, for the forecast.
@@ -131,7 +131,7 @@ class Database:
             "max_fraction": max_fraction,
             "accept_clock": accept_clock,
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
-            "archive": archive,
+            "archive": _archive_text(archive),
         }
         native = self._connection.plan(listed, rehearse=rehearse, chunk_ms=chunk_ms, **options)
         advice = [self._advice(policy, options) for policy in listed]
@@ -146,7 +146,7 @@ class Database:
         ledger: str = DEFAULT_LEDGER,
         control: _core.RunControl | None = None,
         accept_clock: bool = False,
-        archive: str | None = None,
+        archive: str | os.PathLike[str] | None = None,
         reclaim: str = "none",
         pacer: Pacer | None = None,
     ) -> Report:
@@ -299,6 +299,13 @@ def _listed(policies: Policies) -> list[_core.Policy]:
                 f"a policy is needed, not {type(policy).__name__}; pk.load_policies reads files and packs"
             )
     return listed
+
+
+def _archive_text(archive: str | os.PathLike[str] | None) -> str | None:
+    """A path object means a folder, whatever its name."""
+    if archive is None or isinstance(archive, str):
+        return archive
+    return os.path.join(os.path.abspath(archive), "")
 
 
 def _now_ns(now: str | datetime | None) -> int | None:

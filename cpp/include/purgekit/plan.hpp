@@ -20,6 +20,18 @@ struct Warning {
   std::string message;
 };
 
+/// A table whose deleted rows go into a file.
+struct ArchivedTable {
+  std::string name;  ///< as in reports
+  std::vector<sdk::Column> columns;
+};
+
+/// Files that keep what a policy deletes.
+struct ArchiveFiles {
+  std::string folder;                 ///< absolute
+  std::vector<ArchivedTable> tables;  ///< the policy's own, then its dependents
+};
+
 struct PolicyPlan {
   Policy policy;
   bool skipped = false;  ///< the table is absent and the policy is optional: nothing else is filled
@@ -40,6 +52,7 @@ struct PolicyPlan {
   Forecast forecast{};
   std::vector<sdk::Walk> walks{};  ///< all that the backend offered
   std::optional<sdk::Move> move{};     ///< what the policy's strategy asked for; then `walk` is the move's
+  std::optional<ArchiveFiles> files{};  ///< never together with `archives`
   std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 
@@ -53,6 +66,9 @@ struct Plan {
   /// The contract's purgekit.plan/1.
   std::string to_json() const;
 };
+
+/// Whether deleted rows are kept anywhere.
+inline bool keeps_rows(const PolicyPlan& plan) { return !plan.archives.empty() || plan.files.has_value(); }
 
 /// Shape of a table in one line: a run refuses when it differs from the plan's.
 std::string fingerprint(const sdk::Table& table);

@@ -43,6 +43,16 @@ struct TableCount {
   std::int64_t rows_archived = 0;
 };
 
+/// A file that keeps deleted rows, as far as the ledger vouches for it.
+struct ArchivedFile {
+  std::string table;
+  std::string path;
+  std::int64_t rows = 0;   ///< in the whole file, which several runs may have written
+  std::int64_t bytes = 0;
+  std::string sha256;
+  bool finished = false;   ///< false: the walk is not at its end, and the next run goes on with this file
+};
+
 /// In bytes, -1 unknown.
 struct SpaceFigures {
   std::int64_t bytes = -1;
@@ -93,6 +103,8 @@ struct PolicyReport {
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
   std::vector<TableCount> tables;  ///< own table first, then dependents
+  std::vector<ArchivedFile> archive_files;
+  std::int64_t archived_bytes = 0;  ///< written into them by this run
   SpaceReport space;
   CareReport care;
 

@@ -55,8 +55,8 @@ MaxFraction = Annotated[
 Archive = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        metavar="table[:NAME]",
-        help="Keep what is deleted in a table, purgekit_archive_{table} or NAME, in the same transaction.",
+        metavar="table[:NAME]|PATH/",
+        help="Keep what is deleted: in a table, purgekit_archive_{table} or NAME, or in files under the folder PATH/.",
         rich_help_panel=SAFETY,
     ),
 ]

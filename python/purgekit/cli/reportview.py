@@ -9,7 +9,7 @@ from rich.text import Text
 from purgekit.care import care_line, space_line
 from purgekit.cli.output import console, count, duration, table
 from purgekit.report import Report
-from purgekit.text import printable
+from purgekit.text import plural, printable
 
 COLUMNS = (
     ("policy", "left"),
@@ -56,6 +56,9 @@ def show_report(report: Report) -> None:
             out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
         if space := space_line(entry):
             out.print(Text(printable(f"space: {entry['table']}: {space}"), style="dim"))
+        for file in entry.get("archive_files", []):
+            until = "" if file["finished"] else " (goes on with the next run)"
+            out.print(Text(printable(f"kept: {plural(file['rows'], 'row')} of {file['table']} in {file['path']}{until}"), style="dim"))
         if care := care_line(entry):
             out.print(Text(printable(f"care: {care}"), style="yellow" if entry["care"]["warning"] else "dim"))
     why = f" by {report.stop_reason}" if report.status == "stopped" else ""

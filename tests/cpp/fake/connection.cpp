@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "purgekit/registry.hpp"
+#include "purgekit/sdk/row_batch.hpp"
 #include "purgekit/sdk/render.hpp"
 
 namespace purgekit::fake {
@@ -132,6 +133,7 @@ std::vector<std::string> Connection::prepare(const sdk::Purge& purge) {
   const auto held = verb("prepare");
   prepared_ = matcher(*purge.predicate, purge.predicate->root);
   walk_ = purge.walk;
+  sink_ = purge.sink;
   pass_end_ = -1;
   std::int64_t cutoff_ns = 0;
   for (std::uint32_t i = 0; i < purge.predicate->node_count; ++i) {
@@ -217,6 +219,7 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
   }
   ends_at_cut_ = !range.until.empty();
   sdk::Deleted out;
+  sdk::Rows gone;
   out.cursor = std::to_string(pass_end_);
   out.done = true;
   for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= pass_end_; ++it) {
@@ -235,10 +238,20 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
     if (!record.held_by.empty()) throw Error(PK_FOREIGN_KEY, "a reference forbids it").constraint(record.held_by);
     if (record.trigger) throw Error(PK_TRIGGER, "a trigger refuses").constraint("guard");
     transaction.deleted.insert(id);
+    gone.push_back({sdk::Value::integer(id), sdk::Value::integer(record.expires_ms)});
     ++out.rows_deleted;
   }
   if (out.done) out.cursor = std::to_string(pass_end_);
+  gone.resize(gone.size() - std::min<std::size_t>(gone.size(), static_cast<std::size_t>(db_.rows_kept_back)));
+  give(0, db_.table.columns, std::move(gone));
   return out;
+}
+
+void Connection::give(std::size_t table, const std::vector<sdk::Column>& columns, sdk::Rows rows) {
+  if (sink_ == nullptr) return;
+  sdk::RowBatch batch(columns, *sink_, table);
+  for (sdk::Row& row : rows) batch.add(std::move(row));
+  batch.flush();
 }
 
 sdk::Deleted Connection::stroke(std::int64_t after) {
@@ -261,7 +274,12 @@ std::int64_t Connection::delete_children(std::size_t) {
   const auto held = verb("delete_children");
   Transaction& transaction = open();
   std::int64_t deleted = 0;
-  for (const std::int64_t id : transaction.deleted) deleted += db_.rows.at(id).children;
+  sdk::Rows gone;
+  for (const std::int64_t id : transaction.deleted) {
+    deleted += db_.rows.at(id).children;
+    gone.resize(static_cast<std::size_t>(deleted), {sdk::Value::integer(id)});
+  }
+  give(1, db_.child.columns, std::move(gone));
   transaction.children += deleted;
   return deleted;
 }

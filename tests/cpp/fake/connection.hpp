@@ -71,7 +71,10 @@ class Connection final : public sdk::Connection {
   std::atomic<bool> cancelled_{false};
   std::optional<Transaction> transaction_;
   Matcher prepared_;
+  void give(std::size_t table, const std::vector<sdk::Column>& columns, sdk::Rows rows);
+
   std::string walk_;
+  const pk_sink* sink_ = nullptr;
   std::int64_t pass_end_ = -1;
   bool ends_at_cut_ = false;
 };

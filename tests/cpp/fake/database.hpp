@@ -59,6 +59,7 @@ struct Database {
   std::vector<std::vector<sdk::Signal>> signals;  ///< likewise
   std::vector<sdk::Move> moves;        ///< "move:swap" takes all matching rows at a stroke, "move:partition" the next full partition
   std::int64_t partition_rows = 10;    ///< ids of one partition
+  std::int64_t rows_kept_back = 0;     ///< a defect: so many deleted rows of a chunk are not given to the sink
   bool run_locked = false;
   bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout
