@@ -46,7 +46,7 @@ fs::path part_name(const FileSet& set, const FilePlace& place) {
   return out;
 }
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code problem;
   return fs::exists(fs::symlink_status(path, problem));
 }
@@ -57,7 +57,7 @@ bool is_void_of_ours(const ArchiveFile& file) { return file.size() == 0 || file.
 void write_manifest(const FileSet& set) {
   if (set.bytes() == 0) return;
   const fs::path path = fs::path(set.folder) / set.manifest_name();
-  if (!exists(path)) write_whole(path, set.manifest(instant_now()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!is_there(path)) write_whole(path, set.manifest(instant_now()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 // The last that is done to a file whose bytes up to `place.end` are known to be right.
@@ -76,7 +76,7 @@ void close_set(const FileSet& set) {
   for (const FilePlace& place : set.files) {
     ArchiveFile file(part_name(set, place));
     if (!file.open()) {
-      if (place.end > 0 && !exists(last_name(set, place))) {
+      if (place.end > 0 && !is_there(last_name(set, place))) {
         log().warn("the archive file {} of run {} is gone, and with it {} rows that were deleted", file.path().string(), set.run_id, place.rows);
       }
       continue;
@@ -126,7 +126,7 @@ bool FileArchive::take_over(const Json& document, bool continued) {
     ArchiveFile& file = open_.back().file;
     if (taken) {
       open_taken(place, file);
-    } else if (exists(file.path()) || exists(last_name(committed_, place))) {
+    } else if (is_there(file.path()) || is_there(last_name(committed_, place))) {
       throw EngineError(ErrorKind::failed, "archive_foreign", file.path().string() + " exists already and is not of this run: move it away, or name another folder with --archive");
     }
   }

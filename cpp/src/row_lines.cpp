@@ -88,7 +88,10 @@ class Reader {
     if (array->offset < 0 || array->length < rows || schema->dictionary != nullptr) defect(name, "of a wrong length or dictionary-encoded");
     const std::string_view format = schema->format;
     offset_ = array->offset;
-    if (format == sdk::arrow_union_format) return open_union(*schema, *array);
+    if (format == sdk::arrow_union_format) {
+      open_union(*schema, *array);
+      return;
+    }
     if (format.size() != 1 || std::string_view("lLgbUZuz").find(format[0]) == std::string_view::npos) defect(name, "Arrow format " + printable(format));
     format_ = format[0];
     const bool is_text = std::string_view("UZuz").find(format_) != std::string_view::npos;

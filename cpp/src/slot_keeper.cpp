@@ -172,8 +172,8 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool continued = unfinished && same && plausible && (!old.cursor.empty() || !parts.empty());
   const bool taken_up = files_ && files_->take_over(document, continued);
   const Json files = document.value("files", Json());
-  const bool files_are_named = old.state == "done" && !(files_ && files.is_object() && foreign_text(files, "folder") == archive_);
-  const Json left = left_files(document, taken_up, files_are_named);
+  const bool is_closed = old.state == "done" && !(files_ && files.is_object() && foreign_text(files, "folder") == archive_);
+  const Json left = left_files(document, taken_up, is_closed);
   interrupted_ = unfinished;
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
