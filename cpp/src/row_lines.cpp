@@ -164,6 +164,7 @@ class Reader {
   }
 
   void add_int(std::string& out, std::int64_t value) const {
+    if (kind_ == PK_COLUMN_BOOL && (value == 0 || value == 1)) return add_bool(out, value == 1);  // whatever its neighbours in the batch are
     if (kind_ == PK_COLUMN_INT || kind_ == PK_COLUMN_ANY || (kind_ == PK_COLUMN_UINT && value >= 0)) add_number(out, value);
     else add_tagged(out, "int", [&] { add_number(out, value); });
   }

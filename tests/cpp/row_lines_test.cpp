@@ -77,7 +77,7 @@ TEST(RowLines, OthersSayWhatTheyAre) {
             R"(1 {"$text":"x"} null {"$real":1.0} {"$bytes":"/w=="})");
   EXPECT_EQ(line(PK_COLUMN_INT, {Value::unsigned_integer(UINT64_MAX)}), R"({"$text":"18446744073709551615"})");
   EXPECT_EQ(line(PK_COLUMN_UINT, {Value::integer(-1)}), R"({"$int":-1})");
-  EXPECT_EQ(line(PK_COLUMN_BOOL, {Value::integer(2)}), R"({"$int":2})");
+  EXPECT_EQ(line(PK_COLUMN_BOOL, {Value::integer(2), Value::integer(1), Value::null()}), R"({"$int":2} true null)");
   EXPECT_EQ(line(PK_COLUMN_BYTES, {Value::string("t"), Value::bytes("b")}), R"({"$text":"t"} "Yg==")");
   EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::integer(5), Value::bytes("t")}), R"({"$int":5} {"$bytes":"dA=="})");
 }
