@@ -16,10 +16,6 @@ namespace {
 // zstd's own default: about a seventh of the size of session rows at several hundred MB a second, and a window of 2 MB for readers.
 constexpr int level = 3;
 
-struct FreeContext {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
-
 /// What the callee of a sink owns, whatever happens.
 struct Released {
   ArrowSchema* schema;
@@ -36,6 +32,10 @@ struct Released {
 }  // namespace
 
 struct ChunkFrames::Table {
+  struct FreeContext {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  };
+
   explicit Table(const ArchivedTable& source) : name(source.name), columns(source.columns), context(ZSTD_createCCtx()) {
     if (!context) throw std::bad_alloc();
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);

@@ -108,9 +108,7 @@ def test_dependents_and_several_policies(
     assert [entry["rows_archived"] for entry in report.to_dict()["policies"][0]["tables"]] == [20, len(gone)]
 
 
-def test_a_table_that_is_a_dependent_twice(
-    sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path
-) -> None:
+def test_a_table_that_is_a_dependent_twice(sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path) -> None:
     db_ = admin(sqlite_url)
     make_sessions(db_, sqlite_url, [OLD] * 5)
     execute(db_, "CREATE TABLE PAIRS (N INTEGER PRIMARY KEY, A BIGINT, B BIGINT)")
@@ -163,9 +161,7 @@ VALUES: list[tuple[str, Any, Any]] = [
 ]
 
 
-def test_every_class_of_value_comes_back(
-    sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path
-) -> None:
+def test_every_class_of_value_comes_back(sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path) -> None:
     """One table with all types, a row for each value: so the same column holds several classes in one batch."""
     db_ = admin(sqlite_url)
     types = list(dict.fromkeys(kind for kind, _, _ in VALUES))
@@ -272,7 +268,9 @@ def test_refusals(sqlite_url: str, admin: Callable[[str], Connection], tmp_path:
 
 def command(url: str, folder: Path, *options: str) -> list[str]:
     policy = folder.parent / "policy.toml"
-    policy.write_text('[[policy]]\nname = "sessions"\ntable = "SESSIONS"\nexpired = { column = "EXPIRES", unit = "s" }\n')
+    policy.write_text(
+        '[[policy]]\nname = "sessions"\ntable = "SESSIONS"\nexpired = { column = "EXPIRES", unit = "s" }\n'
+    )
     return [
         *(sys.executable, "-m", "purgekit", "run", url, str(policy), "--yes", "--json", "--max-fraction", "1"),
         *("--archive", f"{folder}/", *options),
@@ -283,7 +281,9 @@ def test_a_stopped_run_goes_on_in_its_file(sqlite_url: str, admin: Callable[[str
     db_ = admin(sqlite_url)
     make_sessions(db_, sqlite_url, [OLD] * 3_000)
     folder = tmp_path / "kept"
-    first = subprocess.run(command(sqlite_url, folder, "--max-rows", "1000"), capture_output=True, text=True, check=False)
+    first = subprocess.run(
+        command(sqlite_url, folder, "--max-rows", "1000"), capture_output=True, text=True, check=False
+    )
     assert first.returncode == 3, first.stderr
     assert sorted(kept(folder, TABLE, finished=False)) == sorted(set(range(1, 3_001)) - survivors(db_))
     (part,) = archive_files(folder, finished=False)
@@ -330,13 +330,13 @@ def test_a_full_disk(sqlite_url: str, admin: Callable[[str], Connection], tmp_pa
     db_ = admin(sqlite_url)
     make_sessions(db_, sqlite_url, [OLD] * 5_000)
     execute(db_, f"UPDATE {TABLE} SET NOTE = hex(randomblob(100))")
-    folder, out = tmp_path / "mounted" / "kept", tmp_path / "out"
-    folder.parent.mkdir()
+    folder, out = tmp_path / "kept", tmp_path / "out"
+    folder.mkdir()
     run = " ".join(f"'{word}'" for word in command(sqlite_url, folder, "--chunk-ms", "5"))
     script = (
-        f"mount -t tmpfs -o size=128k none '{folder.parent}' || exit 99; "
+        f"mount -t tmpfs -o size=128k none '{folder}' || exit 99; "
         f"{run} > '{tmp_path}/full.json'; code=$?; cp -r '{folder}' '{out}'; [ $code = 1 ] || exit 98; "
-        f"cp '{tmp_path}/test.db' '{tmp_path}/then.db'; mount -o remount,size=16m '{folder.parent}' || exit 97; "
+        f"cp '{tmp_path}/test.db' '{tmp_path}/then.db'; mount -o remount,size=16m '{folder}' || exit 97; "
         f"{run} > '{tmp_path}/done.json'; code=$?; cp -r '{folder}/.' '{out}.done'; exit $code"
     )
     done = subprocess.run(
@@ -355,7 +355,7 @@ def test_a_full_disk(sqlite_url: str, admin: Callable[[str], Connection], tmp_pa
     assert check_manifests(Path(f"{out}.done")) == 5_000
 
 
-KILLED = '''
+KILLED = """
 import os, random, signal, sqlite3, sys, time
 import purgekit as pk
 url, folder, wanted, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -369,30 +369,36 @@ def fill():
     pid = os.fork()
     if pid == 0:
         with sqlite3.connect(url[len("sqlite:///"):], timeout=60) as db:
-            db.executemany("INSERT INTO SESSIONS VALUES (?, 1000000000, ?)", ((made + n, os.urandom(40).hex()) for n in range(20000)))
-            db.executemany("INSERT INTO APPS VALUES (?, ?)", ((made + n, made + n // 2 * 2) for n in range(20000)))
+            ids = range(made, made + 20000)
+            db.executemany("INSERT INTO SESSIONS VALUES (?, 1000000000, ?)", ((n, os.urandom(40).hex()) for n in ids))
+            db.executemany("INSERT INTO APPS VALUES (?, ?)", ((n, n // 2 * 2) for n in ids))
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     made += 20000
 
-def purge():
+def purge(tell=lambda event: None):
     with pk.connect(url) as db:
-        db.run(policy, archive=folder, limits=pk.Limits(chunk_ms=1, pace="fast"))
+        db.run(policy, archive=folder, limits=pk.Limits(chunk_ms=1, pace="fast"), on_progress=tell)
 
 fill()
 kills = finished = 0
 while kills < wanted:
+    there, here = os.pipe()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            purge()
+            purge(lambda event: event["rows_deleted"] and os.write(here, b"."))
             code = 0
         finally:
             os._exit(code)
-    time.sleep(random_.uniform(0, 0.12))
+    os.close(here)
+    if random_.random() < 0.9:
+        os.read(there, 1)  # a chunk is done, or the run is over
+    time.sleep(random_.uniform(0, 0.03))
     os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
+    os.close(there)
     if os.WIFSIGNALED(status):
         kills += 1
     else:
@@ -401,7 +407,7 @@ while kills < wanted:
         fill()
 purge()
 print(made, kills, finished)
-'''
+"""
 
 
 @pytest.mark.long
@@ -430,7 +436,10 @@ def test_killed_at_any_moment(sqlite_url: str, admin: Callable[[str], Connection
     assert not archive_files(folder, finished=False)
     with pk.connect(sqlite_url) as db:
         runs = db.history()
-    assert check_manifests(folder) == sum(run["rows_archived"] for run in runs) == sum(run["rows_deleted"] for run in runs)
+    assert len([run for run in runs if run["rows_deleted"]]) > killed // 2
+    assert (
+        check_manifests(folder) == sum(run["rows_archived"] for run in runs) == sum(run["rows_deleted"] for run in runs)
+    )
 
 
 def test_ctrl_c_leaves_a_file_to_go_on_with(
@@ -440,7 +449,9 @@ def test_ctrl_c_leaves_a_file_to_go_on_with(
     make_sessions(db_, sqlite_url, [OLD] * 6_000)
     folder = tmp_path / "kept"
     purge = subprocess.Popen(
-        command(sqlite_url, folder, "--chunk-ms", "2", "--max-rows-per-s", "1000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(sqlite_url, folder, "--chunk-ms", "2", "--max-rows-per-s", "1000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 30
     while len(survivors(db_)) == 6_000 and time.monotonic() < deadline:

@@ -58,7 +58,12 @@ def show_report(report: Report) -> None:
             out.print(Text(printable(f"space: {entry['table']}: {space}"), style="dim"))
         for file in entry.get("archive_files", []):
             until = "" if file["finished"] else " (goes on with the next run)"
-            out.print(Text(printable(f"kept: {plural(file['rows'], 'row')} of {file['table']} in {file['path']}{until}"), style="dim"))
+            out.print(
+                Text(
+                    printable(f"kept: {plural(file['rows'], 'row')} of {file['table']} in {file['path']}{until}"),
+                    style="dim",
+                )
+            )
         if care := care_line(entry):
             out.print(Text(printable(f"care: {care}"), style="yellow" if entry["care"]["warning"] else "dim"))
     why = f" by {report.stop_reason}" if report.status == "stopped" else ""
