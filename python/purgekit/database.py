@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -305,7 +306,7 @@ def _archive_text(archive: str | os.PathLike[str] | None) -> str | None:
     """A path object means a folder, whatever its name."""
     if archive is None or isinstance(archive, str):
         return archive
-    return os.path.join(os.path.abspath(archive), "")
+    return f"{Path(archive).absolute()}/"
 
 
 def _now_ns(now: str | datetime | None) -> int | None:
