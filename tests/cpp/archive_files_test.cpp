@@ -296,6 +296,7 @@ TEST_F(ArchiveFilesTest, AFileThatIsMovedAwayMeanwhileStopsTheRun) {
   const std::set<std::int64_t> before = gone();
   for (const fs::path& path : files(".away")) fs::rename(path, path.string().substr(0, path.string().size() - 5));
   EXPECT_EQ(kept(), before);
+  db.script.clear();
   run_options.run_id = "run2";
   EXPECT_EQ(only(run()).status, "completed");
   EXPECT_EQ(kept(), gone());
