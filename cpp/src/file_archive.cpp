@@ -191,7 +191,8 @@ std::string FileArchive::header(std::size_t table) const {
                                   {"policy", committed_.policy},
                                   {"database", committed_.database},
                                   {"started_utc", committed_.started_utc},
-                                  {"columns", columns}});
+                                  {"columns", columns},
+                                  {"columns_hash", hash_of(plan_.tables[table].columns)}});
 }
 
 void FileArchive::append(std::int64_t chunk, const std::vector<Frame>& frames) {

@@ -4,7 +4,7 @@
 /// Under the archive's folder lie `{database}/{table}/{run_id}.{number of the policy in it}.jsonl.zst`, with ".part" behind while the walk
 /// is not at its end, and then `{database}/{run_id}.{number}.manifest.json`, which lists them. A file is a sequence of zstd frames: a
 /// skippable one (magic 0x184D2A50) with the header {"schema": "purgekit.archive/1", "table", "run_id", "policy", "database", "started_utc",
-/// "columns": [{"name", "type", "kind"}]}; then for each chunk a skippable one (0x184D2A51) with {"chunk", "rows", "bytes", "sha256",
+/// "columns": [{"name", "type", "kind"}], "columns_hash": see hash_of()}; then for each chunk a skippable one (0x184D2A51) with {"chunk", "rows", "bytes", "sha256",
 /// "archived_utc"}, of the lines uncompressed, and one with the lines (row_lines.hpp).
 ///
 /// A chunk's frames are written and flushed between its fence and its checkpoint, which names the new end and hash of each file; the same

@@ -69,6 +69,16 @@ class PurgeRefused(PurgekitError):  # noqa: N818 - says what happened
     default_code = "refused"
 
 
+class ArchiveError(PurgekitError):
+    """An archive file, a manifest or an export of one can't be read or written as it is.
+
+    ``code`` tells which: ``"archive_damaged"``, ``"archive_newer"`` (of a later version), ``"archive_foreign"`` (no
+    archive at all), ``"archive_limit"`` (larger than the reader may take), ``"archive_io"`` (a file can't be had).
+    """
+
+    default_code = "archive_damaged"
+
+
 class PurgeFailed(PurgekitError):  # noqa: N818 - says what happened
     """A run failed part-way. What was done is committed and recorded in ``report``; running again goes on."""
 

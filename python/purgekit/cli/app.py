@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from purgekit.cli import backends, demo, history, packs, plan, run_command, tune_command
+from purgekit.cli import archive_command, backends, demo, history, packs, plan, run_command, tune_command
 from purgekit.cli.output import print_error
 from purgekit.errors import PurgeFailed, PurgekitError
 from purgekit.redaction import redact
@@ -32,6 +32,7 @@ app.command("plan")(plan.plan)
 app.command("run")(run_command.run)
 app.command("tune")(tune_command.tune)
 app.command("history")(history.history)
+app.add_typer(archive_command.app, name="archive")
 app.command("packs")(packs.packs)
 app.command("backends")(backends.backends)
 
