@@ -1,5 +1,8 @@
 #include "dialect.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace purgekit::mysql {
 
 using sdk::Error;
@@ -16,6 +19,27 @@ std::string MysqlDialect::typed(std::string placeholder, std::uint32_t column_ki
 // Binary collation, so that ids differ as they are written; three bytes a character, because InnoDB of MySQL 5.6 takes keys of
 // 767 bytes only.
 std::string MysqlDialect::ledger_suffix() const { return " ENGINE=InnoDB DEFAULT CHARACTER SET utf8 COLLATE utf8_bin"; }
+
+namespace {
+
+// Geometry in all its shapes, which the connector can't read, in the server's own bytes.
+bool is_shape(std::string_view type_name) {
+  constexpr std::array words{"geom", "point", "linestring", "polygon"};
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return type_name.find(word) != std::string_view::npos; });
+}
+
+}  // namespace
+
+// The session's zone is UTC, and the text of an instant says so. Of BIT(5) as many digits: a number would lose the zeros before it. The
+// connector reads a decimal into 64 bytes, and one of 65 digits with sign and point has 67.
+std::string MysqlDialect::for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const {
+  if (column_kind == PK_COLUMN_TIMESTAMP_ZONED) return "CONCAT(" + column + ", '+00')";
+  if (column_kind == PK_COLUMN_DECIMAL) return "CAST(" + column + " AS CHAR)";
+  if (column_kind == PK_COLUMN_OTHER && is_shape(type_name)) return "CAST(" + column + " AS BINARY)";
+  if (column_kind != PK_COLUMN_BIT) return column;
+  const std::size_t digits = type_name.find('(') + 1;
+  return "LPAD(BIN(" + column + "), " + std::string(type_name.substr(digits, type_name.find(')') - digits)) + ", '0')";
+}
 
 Value MysqlDialect::time_value(std::int64_t ns, std::uint32_t) const { return Value::string(sdk::format_time(ns, time_digits())); }
 

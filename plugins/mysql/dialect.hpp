@@ -29,6 +29,7 @@ class MysqlDialect : public sdk::Dialect {
   std::string ledger_long_text() const override { return "LONGTEXT CHARACTER SET utf8mb4"; }
   std::string ledger_suffix() const override;
   std::pair<std::string, std::string> archive_instant() const override { return {"DATETIME(6)", "UTC_TIMESTAMP(6)"}; }
+  std::string for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const override;
   std::size_t max_name_bytes() const override { return 64; }
 
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;

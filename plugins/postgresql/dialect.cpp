@@ -52,6 +52,11 @@ void PgDialect::bind_time(Sql& out, const pk_node& node, std::int64_t ns) const 
   }
 }
 
+// Its text depends on the server's locale, by which another would read another amount.
+std::string PgDialect::for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view type_name) const {
+  return type_name == "money" ? column + "::numeric" : column;
+}
+
 // 'infinity' is later than any cutoff and so never expires by itself.
 std::string PgDialect::counts(const std::string& column, const pk_node& node) const {
   return is_epoch(node) ? column + " > 0" : column + " > '-infinity'";

@@ -2,8 +2,9 @@
 /// Deleting rows so that each goes to the host's sink: what it is given is what was deleted.
 #pragma once
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,33 +30,56 @@ class SinkWriter {
     }
   }
 
+  /// Rows that go, one after the other, as reading() gives them.
+  class Hand {
+   public:
+    explicit Hand(const SinkWriter& writer) : width_(writer.columns_.size()), batch_(writer.columns_, writer.sink_, writer.index_) {}
+
+    void add(Row row) {
+      if (row.size() > width_) {
+        const auto also = row.begin() + static_cast<std::ptrdiff_t>(width_);
+        collected_.emplace_back(std::make_move_iterator(also), std::make_move_iterator(row.end()));
+        row.erase(also, row.end());
+      }
+      batch_.add(std::move(row));
+    }
+    /// After the last row. \returns how many there were, and the further columns of each
+    std::pair<std::int64_t, Rows> finish() {
+      batch_.flush();
+      return {batch_.total(), std::move(collected_)};
+    }
+
+   private:
+    std::size_t width_;
+    RowBatch batch_;
+    Rows collected_;
+  };
+
   /// Delete and hand over. \param statement a DELETE without RETURNING. \param collect columns whose values are wanted of each row.
   /// \returns how many rows went, and `collect` of them.
   std::pair<std::int64_t, Rows> move(SqlSession& session, const Sql& statement, const Row& slots, const std::vector<std::string>& collect = {}) const {
-    const std::vector<std::size_t> positions = positions_of(collect);
-    RowBatch batch(columns_, sink_, index_);
-    Rows collected;
-    const Sql reading = this->reading(statement);
-    session.stream(reading.text(), reading.params(slots), [&](Row row) {
-      if (!positions.empty()) {
-        Row wanted;
-        for (const std::size_t position : positions) wanted.push_back(row.at(position));
-        collected.push_back(std::move(wanted));
-      }
-      batch.add(std::move(row));
-    });
-    batch.flush();
-    if (!dialect_.has_returning()) check(batch.total(), session.run(statement, slots));
-    return {batch.total(), std::move(collected)};
+    Hand hand(*this);
+    const Sql reading = this->reading(statement, collect);
+    session.stream(reading.text(), reading.params(slots), [&](Row row) { hand.add(std::move(row)); });
+    auto gone = hand.finish();
+    if (!dialect_.has_returning()) check(gone.first, session.run(statement, slots));
+    return gone;
   }
 
-  /// The statement that gives the rows: the DELETE itself where it can, else one that locks them for the DELETE after it.
-  Sql reading(const Sql& statement) const {
+  /// The statement that gives the rows, and behind their columns those of `collect` as the session has them: the DELETE itself where it
+  /// can, else one that locks them for the DELETE after it.
+  Sql reading(const Sql& statement, const std::vector<std::string>& collect = {}) const {
     Sql sql(dialect_);
-    if (dialect_.has_returning()) return sql.append(statement) << " RETURNING " << returned_;
+    if (dialect_.has_returning()) {
+      sql.append(statement) << " RETURNING " << returned_;
+      for (const std::string& column : collect) sql << ", " << dialect_.quote(name_) << "." << dialect_.quote(column);
+      return sql;
+    }
     constexpr std::string_view prefix = "DELETE FROM ";
     if (statement.text().rfind(prefix, 0) != 0) throw Error(PK_INTERNAL, "a statement to archive by does not begin with DELETE FROM");
-    sql << "SELECT " << selected_ << " FROM ";
+    sql << "SELECT " << selected_;
+    for (const std::string& column : collect) sql << ", " << dialect_.quote(column);
+    sql << " FROM ";
     return sql.append(statement, prefix.size()) << dialect_.for_update();
   }
 
@@ -66,23 +90,8 @@ class SinkWriter {
                                                                    " deleted, so the chunk was rolled back and nothing of it was done");
   }
 
-  /// For a backend that deletes in a way of its own.
-  RowBatch batch() const { return {columns_, sink_, index_}; }
-  /// The source's columns as the sink wants them, for SELECT and for RETURNING.
+  /// The source's columns as the sink wants them: what to SELECT for a Hand.
   const std::string& selected() const { return selected_; }
-  const std::string& returned() const { return returned_; }
-  const std::vector<Column>& columns() const { return columns_; }
-
-  /// Where those stand among the source's columns.
-  std::vector<std::size_t> positions_of(const std::vector<std::string>& names) const {
-    std::vector<std::size_t> out;
-    for (const std::string& name : names) {
-      const auto found = std::find_if(columns_.begin(), columns_.end(), [&](const Column& column) { return column.name == name; });
-      if (found == columns_.end()) throw Error(PK_SCHEMA_CHANGED, "table " + name_ + " has no column " + name + " any more");
-      out.push_back(static_cast<std::size_t>(found - columns_.begin()));
-    }
-    return out;
-  }
 
  private:
   const Dialect& dialect_;

@@ -307,6 +307,13 @@ class SqlConnection : public Connection, protected SqlSession {
     return deleted;
   }
 
+  /// Run a rendered DELETE of table number `index` (0: the purge's own), keeping its rows where asked for; how many went.
+  std::int64_t run_keeping(std::size_t index, const Sql& statement, const Row& slots) {
+    if (const SinkWriter* writer = sink(index)) return writer->move(static_cast<SqlSession&>(*this), statement, slots).first;
+    if (const ArchiveWriter* writer = archive(index)) return writer->move(static_cast<SqlSession&>(*this), statement, slots).first;
+    return run(statement, slots);
+  }
+
   /// SELECT … FOR UPDATE over the same rows as a DELETE made by write_delete.
   virtual Sql lock_statement(const Sql& statement) const {
     const std::string prefix = "DELETE FROM ";
