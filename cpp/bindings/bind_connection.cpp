@@ -7,6 +7,7 @@
 #include "convert.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/flight.hpp"
+#include "purgekit/hold.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/registry.hpp"
 #include "purgekit/runner.hpp"
@@ -86,6 +87,24 @@ class Connection {
   std::string history(const std::string& ledger) {
     std::string json;
     with_session([&](Session& s, Caller&) { json = ledger_history(s, ledger); });
+    return json;
+  }
+
+  std::string hold_add(const HoldRequest& request) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_add(s, request); });
+    return json;
+  }
+
+  std::string hold_list(const std::string& ledger) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_list(s, ledger); });
+    return json;
+  }
+
+  std::string hold_release(const std::string& ledger, const std::string& id) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_release(s, ledger, id); });
     return json;
   }
 
@@ -202,11 +221,12 @@ void bind_connection(py::module_& module) {
       .def(
           "plan",
           [](Connection& c, const std::vector<Policy>& policies, std::optional<std::int64_t> now_ns, bool exact, std::int64_t count_budget_ms, bool /*accept_clock*/,
-             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms) {
-            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms});
+             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms,
+             const std::string& ledger) {
+            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms, ledger});
           },
           "policies"_a, py::kw_only(), "now_ns"_a = py::none(), "exact"_a = false, "count_budget_ms"_a = 2'000, "accept_clock"_a = false, "max_fraction"_a = py::none(),
-          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0)
+          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0, "ledger"_a = "purgekit_ledger")
       .def(
           "run",
           [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,
@@ -229,6 +249,22 @@ void bind_connection(py::module_& module) {
           "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "")
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
+      .def(
+          "hold_add",
+          [](Connection& c, const std::string& table, const std::optional<Predicate>& rule, const py::sequence& keys, const std::vector<std::string>& key_columns, bool typed_as_text,
+             const std::string& reason, const std::string& by, const std::string& ledger, double wait_s) {
+            HoldRequest request{ledger, table, rule, key_columns, {}, typed_as_text, reason, by, wait_s};
+            for (const py::handle key : keys) {
+              std::vector<Value> values;
+              for (const py::handle value : py::reinterpret_borrow<py::sequence>(key)) values.push_back(to_value(value));
+              request.keys.push_back(std::move(values));
+            }
+            return c.hold_add(request);
+          },
+          "table"_a, py::kw_only(), "rule"_a = py::none(), "keys"_a = py::tuple(), "key_columns"_a = std::vector<std::string>(), "typed_as_text"_a = false, "reason"_a = "", "by"_a = "",
+          "ledger"_a = "purgekit_ledger", "wait_s"_a = 60.0)
+      .def("hold_list", &Connection::hold_list, "ledger"_a = "purgekit_ledger")
+      .def("hold_release", &Connection::hold_release, "ledger"_a, "id"_a)
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())
       .def("close", &Connection::close);
 }

@@ -49,16 +49,17 @@ void bind_policy(py::module_& module) {
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
                        std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<std::string>& archive, std::string strategy,
-                       const std::variant<std::string, std::int64_t>& move_window) {
+                       const std::variant<std::string, std::int64_t>& move_window, std::optional<Predicate> hold) {
              Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), archive.value_or("")};
              p.grace_ns = to_duration_ns(grace);
              p.strategy = std::move(strategy);
              p.move_window_ns = to_duration_ns(move_window);
+             p.hold = std::move(hold);
              p.check();
              return p;
            }),
            "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none(), "archive"_a = py::none(),
-          "strategy"_a = "auto", "move_window"_a = Policy::default_move_window_ns)
+          "strategy"_a = "auto", "move_window"_a = Policy::default_move_window_ns, "hold"_a = py::none())
       .def_readonly("name", &Policy::name)
       .def_readonly("table", &Policy::table)
       .def_readonly("where", &Policy::where)
@@ -70,6 +71,7 @@ void bind_policy(py::module_& module) {
       .def_property_readonly("archive", [](const Policy& p) { return p.archive.empty() ? std::nullopt : std::optional<std::string>(p.archive); })
       .def_readonly("strategy", &Policy::strategy)
       .def_readonly("move_window_ns", &Policy::move_window_ns)
+      .def_readonly("hold", &Policy::hold)
       .def_property_readonly("zones",
                              [](const Policy& p) {
                                std::vector<std::string> zones;

@@ -70,6 +70,8 @@ Json to_json_value(const PolicyReport& p) {
               {"waits", waits},
               {"chunk_ms", {{"p50", rounded(p.chunk_ms.percentile(0.5))}, {"p99", rounded(p.chunk_ms.percentile(0.99))}, {"max", rounded(p.chunk_ms.max())}}},
               {"blocked", blocked},
+              {"holds", p.holds},
+              {"rows_held", p.rows_held ? Json(*p.rows_held) : Json(nullptr)},
               {"tables", tables},
               {"space", to_json_value(p.space)},
               {"care", to_json_value(p.care)}};

@@ -47,6 +47,13 @@ std::vector<WalkPart> parts_of(const Json& document) {
   return out;
 }
 
+// Told to whoever adds a hold on one of them.
+Json dependents_of(const PolicyPlan& plan) {
+  Json out = Json::array();
+  for (const sdk::Dependent& d : plan.dependents) out.push_back(table_name_text(d.schema, d.table));
+  return out;
+}
+
 bool fits_as_id(const std::string& id) { return !id.empty() && id.size() <= 200; }  // the column's width, with room to spare
 
 // Records of earlier runs that `old` has left behind: its own, with what it truly deleted, and those it did not get to write.
@@ -120,6 +127,7 @@ Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t r
           {"archive", archive_},
           {"rows_archived", archive_.empty() ? 0 : rows_deleted},
           {"continues", continues_},
+          {"dependents", dependents_of(plan_)},
           {"slot", slot_.key}};
 }
 
@@ -130,8 +138,8 @@ void SlotKeeper::claim() {
   const sdk::Slot old = session_.slot_lock(slot_.key, claim_wait_ms);
   check_slot(old);
   const Json document = foreign_record(old.document);
-  if (slot_.epoch > 0 && old.epoch == slot_.epoch && old.run_id == options_.run_id) {
-    session_.rollback();  // a takeover of ours whose answer was lost: it stands
+  if (slot_.epoch > 0 && old.epoch >= slot_.epoch && old.run_id == options_.run_id) {
+    session_.rollback();  // a takeover of ours whose answer was lost: it stands, whatever holds came since
     slot_ = old;
   } else {
     take_over(old, document);
@@ -210,10 +218,20 @@ bool SlotKeeper::resolve(Session& session, std::uint32_t wait_ms) {
   if (!enabled_) throw sdk::Error(PK_IN_DOUBT, "whether the last chunk was committed is not known, and without a ledger it can't be found out");
   const sdk::Slot now = session.slot_lock(slot_.key, wait_ms);
   session.rollback();
-  if (now.epoch != slot_.epoch) throw sdk::Error(PK_FENCED, "another run has taken this table over");
+  if (now.epoch != slot_.epoch && now.run_id != options_.run_id) throw sdk::Error(PK_FENCED, "another run has taken this table over");
   if (now.seq == slot_.seq) return false;
   if (now.seq == slot_.seq + 1) return true;
   throw sdk::Error(PK_CORRUPT, "the ledger's slot of " + plan_.table.name + " was changed by something else");
+}
+
+bool SlotKeeper::rejoin() {
+  if (!enabled_) return false;
+  const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
+  session_.rollback();
+  if (now.run_id != options_.run_id || now.epoch <= slot_.epoch) return false;
+  if (now.seq != slot_.seq) throw sdk::Error(PK_CORRUPT, "the ledger's slot of " + plan_.table.name + " was changed by something else");
+  slot_.epoch = now.epoch;
+  return true;
 }
 
 void SlotKeeper::forget_place() {
@@ -240,7 +258,7 @@ std::optional<bool> SlotKeeper::settle() {
   const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
   session_.rollback();
   std::int64_t seq = now.seq;
-  if (now.epoch != slot_.epoch) {
+  if (now.epoch != slot_.epoch && now.run_id != options_.run_id) {
     seq = -1;
     const Json document = foreign_record(now.document);
     const auto taken_over = document.find("taken_over");
@@ -259,7 +277,7 @@ void SlotKeeper::finish(const PolicyReport& report) {
   Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
   outcome["stop_reason"] = report.stop_reason;
   sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
-  if (now.epoch == slot_.epoch) {
+  if (now.epoch == slot_.epoch || now.run_id == options_.run_id) {
     // Cursor and counts stay as the last commit left them: it may be one that nobody was told of.
     outcome["rows_deleted"] = now.rows_deleted;
     outcome["rows_archived"] = archive_.empty() ? 0 : now.rows_deleted;

@@ -56,6 +56,10 @@ class SlotKeeper {
   /// PK_LOCK_TIMEOUT when the old transaction still hangs.
   bool resolve(Session& session, std::uint32_t wait_ms);
 
+  /// Fenced out: whether that was no takeover but a hold that was added while this run goes on, which then has its table back. Nothing
+  /// may be in doubt. The holds are to be read again.
+  bool rejoin();
+
   /// The same question at the end of the run, when it may have been fenced out since; nullopt: nobody knows any more.
   std::optional<bool> settle();
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "hold.hpp"
 #include "moves.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -46,8 +47,10 @@ Worker::Worker(PolicyWork& work, Session& session, bool primary)
 
 LowerInput Worker::input(std::int64_t now_ns) { return catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones); }
 
+LoweredPredicate Worker::deletable(std::int64_t now_ns) { return lower_guarded(purgekit::deletable(plan_.policy, work_.holds), input(now_ns), plan_.guards); }
+
 void Worker::prepare(std::int64_t now_ns, bool nothing) {
-  const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.deletable(), input(now_ns), plan_.guards);
+  const LoweredPredicate predicate = nothing ? lower_no_rows() : deletable(now_ns);
   const std::vector<std::string> statements =
       session_.prepare(PurgeSpec(plan_.table, predicate.view(), work_.walk.id, plan_.dependents, plan_.archives, context_.options.run_id));
   if (primary_) context_.flight.statements(work_.report.policy, statements);

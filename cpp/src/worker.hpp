@@ -28,6 +28,10 @@ class Worker {
 
   std::int64_t count(const LoweredPredicate& predicate);
   LowerInput input(std::int64_t now_ns);
+  /// What a deleting statement tests: the policy and the holds, and no reference to the row.
+  LoweredPredicate deletable(std::int64_t now_ns);
+  /// Have other tables described again: a hold may name new ones.
+  void forget_tables() { catalogue_.forget(); }
   /// Take the cheapest walk for what is left, from its start; `by_every_row`: one that can step over rows. False: there is none.
   bool choose_walk(bool by_every_row);
   void refresh_fraction_limit();

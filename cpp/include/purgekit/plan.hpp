@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "purgekit/forecast.hpp"
+#include "purgekit/hold.hpp"
 #include "purgekit/policy.hpp"
 #include "purgekit/sdk/table.hpp"
 #include "purgekit/zone.hpp"
@@ -40,6 +41,8 @@ struct PolicyPlan {
   Forecast forecast{};
   std::vector<sdk::Walk> walks{};  ///< all that the backend offered
   std::optional<sdk::Move> move{};     ///< what the policy's strategy asked for; then `walk` is the move's
+  std::vector<HoldInForce> holds{};    ///< of the ledger, as they stood when it was planned
+  std::optional<std::int64_t> rows_held{};  ///< that satisfy the rule and stay because of a hold, the policy's own too; nothing: not counted
   std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 

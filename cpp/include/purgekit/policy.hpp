@@ -42,8 +42,12 @@ struct Policy {
   /// How rows go: "auto" (by a walk), or by a move: "partition", "swap", "truncate".
   std::string strategy = "auto";
   std::int64_t move_window_ns = default_move_window_ns;  ///< longest time that a move may keep others waiting
+  /// Rows that satisfy this, or for which that can't be told, stay and are not purgeable: a hold that goes with the policy.
+  std::optional<Predicate> hold{};
 
-  /// What a deleting statement tests: `where`, and not `held_while`.
+  /// `where`, and certainly not `hold`.
+  Predicate purgeable() const;
+  /// What a deleting statement tests: what is purgeable, and not `held_while`.
   Predicate deletable() const;
   bool operator==(const Policy&) const = default;
   std::string to_json() const;

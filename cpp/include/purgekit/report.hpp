@@ -92,6 +92,8 @@ struct PolicyReport {
   std::map<std::string, double> waits_s;  ///< of throttled_s, by what was waited for
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
+  std::vector<std::string> holds{};          ///< ids of the ledger's that it obeyed last
+  std::optional<std::int64_t> rows_held{};   ///< that satisfy the rule and stay because of a hold; nothing: there was none, or not counted
   std::vector<TableCount> tables;  ///< own table first, then dependents
   SpaceReport space;
   CareReport care;

@@ -67,6 +67,17 @@ Connection::Matcher Connection::matcher(const pk_predicate& p, std::uint32_t ind
       for (std::uint32_t i = 0; i < n.child_count; ++i) all.push_back(matcher(p, n.first_child + i));
       return [all](const Record& r) { return std::all_of(all.begin(), all.end(), [&](const Matcher& m) { return m(r); }); };
     }
+    case PK_NODE_OR: {
+      std::vector<Matcher> any;
+      for (std::uint32_t i = 0; i < n.child_count; ++i) any.push_back(matcher(p, n.first_child + i));
+      return [any](const Record& r) { return std::any_of(any.begin(), any.end(), [&](const Matcher& m) { return m(r); }); };
+    }
+    case PK_NODE_COMPARE: {
+      const std::int64_t bound = p.values[n.first_value].i64;
+      const std::uint32_t op = n.op;
+      if (op != PK_LT && op != PK_GE) throw Error(PK_NOT_SUPPORTED, "the fake compares by < and >= only");
+      return [bound, op](const Record& r) { return op == PK_LT ? r.expires_ms < bound : r.expires_ms >= bound; };
+    }
     case PK_NODE_EXISTS: return [negated](const Record& r) { return r.referenced != negated; };
     case PK_NODE_TIME: {
       const std::int64_t cutoff_ns = n.cutoff_ns;
@@ -185,6 +196,25 @@ std::vector<sdk::RunRecord> Connection::run_list() {
   const auto held = verb("run_list");
   std::vector<sdk::RunRecord> out;
   for (const auto& [id, document] : db_.runs) out.push_back({id, document});
+  return out;
+}
+
+void Connection::note_write(const std::string& kind, const sdk::RunRecord& note) {
+  const auto held = verb("note_write");
+  open().notes[kind + "/" + note.id] = note.document;
+}
+
+void Connection::note_delete(const std::string& kind, const std::string& id) {
+  const auto held = verb("note_delete");
+  open().notes[kind + "/" + id] = std::nullopt;
+}
+
+std::vector<sdk::RunRecord> Connection::note_list(const std::string& kind) {
+  const auto held = verb("note_list");
+  std::vector<sdk::RunRecord> out;
+  for (const auto& [name, document] : db_.notes) {
+    if (name.rfind(kind + "/", 0) == 0) out.push_back({name.substr(kind.size() + 1), document});
+  }
   return out;
 }
 

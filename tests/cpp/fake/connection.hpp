@@ -37,6 +37,9 @@ class Connection final : public sdk::Connection {
   void slot_write(const sdk::Slot& slot) override;
   void run_write(const sdk::RunRecord& run) override;
   std::vector<sdk::RunRecord> run_list() override;
+  void note_write(const std::string& kind, const sdk::RunRecord& note) override;
+  void note_delete(const std::string& kind, const std::string& id) override;
+  std::vector<sdk::RunRecord> note_list(const std::string& kind) override;
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;

@@ -33,6 +33,7 @@ struct Transaction {
   std::set<std::int64_t> deleted;
   std::int64_t children = 0;
   std::optional<sdk::Slot> slot;
+  std::map<std::string, std::optional<std::string>> notes;  ///< written, or nothing: deleted
 };
 
 /// Runs at the start of a call, on the connection that makes it; may throw sdk::Error.
@@ -43,6 +44,7 @@ struct Database {
   std::map<std::int64_t, Record> rows;
   std::map<std::string, sdk::Slot> slots;
   std::map<std::string, std::string> runs;
+  std::map<std::string, std::string> notes;  ///< "kind/id" to document
   std::int64_t children_deleted = 0;
 
   // what the catalogue tells
