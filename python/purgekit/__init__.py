@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from purgekit.backend_api import Backend, BackendSession, DbapiBackend
     from purgekit.database import Database, connect
     from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
+    from purgekit.holds import Hold
     from purgekit.limits import Limits
     from purgekit.plugins import backends, get_cmake_dir, get_include, load_backend, register_backend
     from purgekit.policies import load_policies
@@ -41,6 +42,7 @@ _HOMES = {
     "purgekit.backend_api": ("Backend", "BackendSession", "DbapiBackend"),
     "purgekit.database": ("Database", "connect"),
     "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
+    "purgekit.holds": ("Hold",),
     "purgekit.limits": ("Limits",),
     "purgekit.plugins": ("backends", "get_cmake_dir", "get_include", "load_backend", "register_backend"),
     "purgekit.policies": ("load_policies",),
@@ -67,6 +69,7 @@ __all__ = [
     "Database",
     "DbapiBackend",
     "Dependent",
+    "Hold",
     "Limits",
     "Plan",
     "Policy",

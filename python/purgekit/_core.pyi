@@ -119,12 +119,14 @@ class Policy:
         archive: str | None = None,
         strategy: str = "auto",
         move_window: str | int = "60s",
+        hold: Predicate | None = None,
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
         goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
         rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
         ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
+        ``hold``: rows that satisfy it, or of which that can't be told, stay and are not purgeable.
         """
     @property
     def name(self) -> str: ...
@@ -148,6 +150,8 @@ class Policy:
     def strategy(self) -> str: ...
     @property
     def move_window_ns(self) -> int: ...
+    @property
+    def hold(self) -> Predicate | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""
@@ -222,6 +226,7 @@ class Connection:
         archive: str | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100.0,
+        ledger: str = "purgekit_ledger",
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
         ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
@@ -266,6 +271,26 @@ class Connection:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
+    def hold_add(
+        self,
+        table: str,
+        *,
+        rule: Predicate | None = None,
+        keys: Sequence[Sequence[object]] = (),
+        key_columns: Sequence[str] = (),
+        typed_as_text: bool = False,
+        reason: str = "",
+        by: str = "",
+        ledger: str = "purgekit_ledger",
+        wait_s: float = 60.0,
+    ) -> str:
+        """Keep a hold, by ``rule`` or by ``keys`` of ``key_columns`` (none: the primary key). Gives it as JSON, with
+        ``added`` and ``rows_held``, once no chunk that began before it can be committed any more.
+        """
+    def hold_list(self, ledger: str = "purgekit_ledger") -> str:
+        """``purgekit.holds/1`` as JSON."""
+    def hold_release(self, ledger: str, id: str) -> str:
+        """Let go of a hold; gives it as JSON."""
     def cancel(self) -> None: ...
     def close(self) -> None: ...
 

@@ -6,12 +6,13 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
 
 from purgekit import _core
+from purgekit import holds as _holds
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
@@ -109,6 +110,7 @@ class Database:
         archive: str | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100,
+        ledger: str = DEFAULT_LEDGER,
     ) -> Plan:
         """Find out what would be purged and how. Changes nothing.
 
@@ -123,6 +125,7 @@ class Database:
             rehearse: delete one chunk of each policy and roll it back, so that the forecast rests on a measurement. Its
                 rows are locked meanwhile, and triggers run, as in any chunk.
             chunk_ms: target time of one transaction, for the forecast.
+            ledger: whose holds are counted in; give ``run`` the same one. ``none``: nobody's.
         """
         listed = _listed(policies)
         options: Json = {
@@ -132,6 +135,7 @@ class Database:
             "accept_clock": accept_clock,
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
             "archive": archive,
+            "ledger": ledger,
         }
         native = self._connection.plan(listed, rehearse=rehearse, chunk_ms=chunk_ms, **options)
         advice = [self._advice(policy, options) for policy in listed]
@@ -182,7 +186,9 @@ class Database:
         check_reclaim(reclaim)
         control = control or _core.RunControl()
         if not isinstance(plan, Plan):
-            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive)
+            plan = self.plan(
+                plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive, ledger=ledger
+            )
         elif archive is not None:
             raise PolicyError("archive is part of a plan: give it to plan(), or give run() policies instead of a plan")
         run_id = new_run_id()
@@ -218,6 +224,67 @@ class Database:
         """The runs that the database's own ledger knows, the newest first."""
         runs: list[Json] = json.loads(self._connection.history(ledger))["runs"]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
+
+    def hold(
+        self,
+        held_table: str,
+        *,
+        where: _core.Predicate | None = None,
+        keys: Sequence[object] | None = None,
+        column: str | Sequence[str] | None = None,
+        table: str | None = None,
+        on: Mapping[str, str] | None = None,
+        reason: str = "",
+        by: str | None = None,
+        ledger: str = DEFAULT_LEDGER,
+        wait_s: float = 60,
+        typed_as_text: bool = False,
+    ) -> _holds.Hold:
+        """Keep rows from being purged until the hold is released, by a rule, by keys, or by a table of keys.
+
+        When it returns, no chunk that began without knowing of the hold can be committed any more; purges that are
+        running go on with it. A row of which the rule can't tell (NULL) counts as held. Held rows of a dependent table
+        keep the rows they would go with.
+
+        Args:
+            held_table: whose rows stay.
+            where: a rule, as in policies. With ``table``: which rows of the table of keys count.
+            keys: at most 1,000 of them; tuples when there are several columns, and then 200.
+            column: of the keys; None: the primary key's.
+            table: an ordinary table of keys. Whoever writes into it decides what is held from then on.
+            on: its columns mapped to those of ``held_table`` that they equal.
+            reason: shown in plans and lists, as ``by`` is (None: the login).
+            by: who asks for it.
+            ledger: where it is kept; only runs with this ledger see it.
+            wait_s: longest wait for chunks under way.
+            typed_as_text: texts in ``where`` and ``keys`` stand for values of their column's type.
+
+        Raises:
+            PurgekitError: it is not kept.
+            PurgeFailed: it is kept, but a purge under way may not know of it; make the same hold again.
+        """
+        return _holds.add(
+            self._connection,
+            held_table,
+            where=where,
+            keys=keys,
+            column=column,
+            table=table,
+            on=on,
+            reason=reason,
+            by=by,
+            ledger=ledger,
+            wait_s=wait_s,
+            typed_as_text=typed_as_text,
+        )
+
+    def holds(self, ledger: str = DEFAULT_LEDGER) -> list[_holds.Hold]:
+        """The holds that are kept in the database's ledger, the oldest first."""
+        return _holds.listed(self._connection, ledger)
+
+    def release(self, hold_id: str, *, ledger: str = DEFAULT_LEDGER) -> _holds.Hold:
+        """Let go of a hold: its rows go with the next run that takes them."""
+        return _holds.release(self._connection, ledger, hold_id)
 
     def server(self) -> Json:
         """Product, version, clock, TLS and settings that hurt."""

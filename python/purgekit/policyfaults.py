@@ -9,9 +9,6 @@ from pydantic import BaseModel, ValidationError
 from purgekit import policyschema as schema
 from purgekit.text import did_you_mean, printable
 
-# Keys that a later version reads: named, so that nobody takes the refusal for a typing error.
-LATER_KEYS = ("hold",)
-
 MODELS: dict[str, type[BaseModel]] = {
     "expired": schema.Time,
     "created": schema.Created,
@@ -26,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "not": schema.Rule,
     "where": schema.Rule,
     "held_while": schema.Rule,
+    "hold": schema.Hold,
 }
 COMPLAINTS = {
     "string_type": "must be text in quotes",
@@ -59,8 +57,6 @@ def first_fault(error: ValidationError) -> str:
     key = printable(path[-1])
     inside = f" in {_place(path[:-1])}" if len(path) > 1 else ""
     if fault["type"] == "extra_forbidden":
-        if key in LATER_KEYS:
-            return f"'{key}'{inside} is not offered by this version of purgekit; remove it"
         return f"unknown key '{key}'{inside}{did_you_mean(key, _keys(path[:-1]))}"
     if fault["type"] == "missing":
         return f"'{key}'{inside} is missing"

@@ -104,7 +104,36 @@ def _policy(table: Any) -> Policy:
         archive=checked.archive,
         strategy=checked.strategy,
         move_window=checked.move_window,
+        hold=None if checked.hold is None else _hold(checked.hold),
     )
+
+
+def rule_of_text(text: str, where: str) -> Predicate:
+    """One rule as it stands in policy files: ``{ column = "STATE", in = ["OLD"] }``."""
+    from pydantic import ValidationError
+
+    from purgekit.policyfaults import first_fault
+    from purgekit.policyschema import Rule
+
+    try:
+        document = tomllib.loads(f"rule = {text}")
+    except (ValueError, RecursionError) as error:
+        raise PolicyError(f"{where} is not TOML: {printable(error)}") from None
+    if list(document) != ["rule"]:
+        raise PolicyError(f"{where} must be one rule in braces")
+    try:
+        return _needed(Rule.model_validate(document["rule"]), where)
+    except ValidationError as error:
+        raise PolicyError(f"{where}: {first_fault(error)}") from None
+
+
+def _hold(hold: schema.Hold) -> Predicate:
+    rule = _rule(hold, "hold")
+    if hold.table is not None and hold.on is not None:
+        return referenced_by(hold.table, on=hold.on, where=rule)
+    if hold.table is not None or hold.on is not None:
+        raise PolicyError("hold by a table of keys needs both table and on = { ITS_COLUMN = \"COLUMN\" }")
+    return _needed(hold, "hold")
 
 
 def _dependent(child: schema.Child) -> Dependent:

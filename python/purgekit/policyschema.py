@@ -104,6 +104,13 @@ class Child(Table):
     optional: bool = False
 
 
+class Hold(Rule):
+    """Rows that stay: a rule, or a table of keys."""
+
+    table: Annotated[str | None, Field(min_length=1)] = None
+    on: Columns | None = None
+
+
 class PolicyTable(Rule):
     """One ``[[policy]]``."""
 
@@ -117,3 +124,4 @@ class PolicyTable(Rule):
     archive: Annotated[str | None, Field(min_length=1)] = None
     strategy: str = "auto"
     move_window: str = "60s"
+    hold: Hold | None = None

@@ -22,6 +22,7 @@ def plan(
     now: options.Now = None,
     max_fraction: options.MaxFraction = None,
     archive: options.Archive = None,
+    ledger: options.Ledger = "purgekit_ledger",
     password_file: options.PasswordFile = None,
     json: options.AsJson = False,
 ) -> None:
@@ -45,6 +46,7 @@ def plan(
             archive=archive,
             rehearse=rehearse,
             chunk_ms=chunk_ms,
+            ledger=ledger,
         )
     if json:
         print_json(made.to_dict())

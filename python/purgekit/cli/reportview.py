@@ -54,6 +54,8 @@ def show_report(report: Report) -> None:
             out.print(Text(f"{printable(entry['policy'])} waited {waited}: {waits}", style="dim"))
         for blocked in entry["blocked"]:
             out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
+        if held := _held(entry):
+            out.print(Text(held, style="yellow"))
         if space := space_line(entry):
             out.print(Text(printable(f"space: {entry['table']}: {space}"), style="dim"))
         if care := care_line(entry):
@@ -74,6 +76,12 @@ def _waits(entry: dict[str, Any]) -> str:
     """The longest first; what no one would notice is left out."""
     waits = sorted(entry.get("waits", {}).items(), key=lambda item: -item[1])
     return ", ".join(f"{printable(name)} {duration(seconds)}" for name, seconds in waits if seconds >= LEAST_WAIT_S)
+
+
+def _held(entry: dict[str, Any]) -> str:
+    rows = entry.get("rows_held")
+    ids = ", ".join(entry.get("holds") or ()) or "the policy's own hold"
+    return printable(f"held: {count(rows)} rows of {entry['table']} stay: {ids}") if rows else ""
 
 
 def _blocked(entry: dict[str, object]) -> str:

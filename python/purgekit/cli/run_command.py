@@ -17,6 +17,7 @@ from purgekit.report import Plan, Report
 
 # What the plan warns of and the run then refuses: said once.
 REFUSED_BY_RUN = ("implausible_clock", "max_fraction", "read_only")
+HOLD_UNREADABLE = "hold_unreadable"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -161,7 +162,13 @@ def run(
     policies = load_all(policy, options.parse_params(param))
     with connect(url, password_file=password_file, lock_wait_ms=lock_wait_ms) as db:
         plan = db.plan(
-            policies, now=now, exact=exact, max_fraction=max_fraction, accept_clock=accept_clock, archive=archive
+            policies,
+            now=now,
+            exact=exact,
+            max_fraction=max_fraction,
+            accept_clock=accept_clock,
+            archive=archive,
+            ledger=ledger,
         )
         if not yes:
             _ask(plan)
@@ -224,6 +231,8 @@ def _tell_outcome(report: Report) -> None:
             f"purgekit: another purge has taken the table over and goes on; the {report.rows_deleted:,} rows that "
             f"this one deleted are committed and recorded, nothing is left to do here{where}"
         )
+    elif report.stop_reason == HOLD_UNREADABLE and report.error:
+        say(f"purgekit: stopped after {report.rows_deleted:,} rows: {report.error.get('message')}")
     elif report.status == "stopped":
         say(f"purgekit: stopped by {report.stop_reason} after {report.rows_deleted:,} rows; run again to go on")
     elif report.exit_code == 4:
