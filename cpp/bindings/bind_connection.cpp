@@ -189,6 +189,13 @@ void bind_connection(py::module_& module) {
 
   py::class_<Plan>(module, "Plan", py::is_final())
       .def("to_json", &Plan::to_json)
+      .def_property_readonly("identity", [](const Plan& plan) { return plan.server.identity; })
+      .def_property_readonly("fingerprints",
+                             [](const Plan& plan) {
+                               std::vector<std::string> out;
+                               for (const PolicyPlan& p : plan.policies) out.push_back(p.skipped ? "" : fingerprint(p.table));
+                               return out;
+                             })
       .def_property_readonly("policies", [](const Plan& plan) {
         std::vector<Policy> out;
         for (const PolicyPlan& p : plan.policies) out.push_back(p.policy);
@@ -202,11 +209,12 @@ void bind_connection(py::module_& module) {
       .def(
           "plan",
           [](Connection& c, const std::vector<Policy>& policies, std::optional<std::int64_t> now_ns, bool exact, std::int64_t count_budget_ms, bool /*accept_clock*/,
-             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms) {
-            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms});
+             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms,
+             std::size_t sample, bool unmask) {
+            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms, sample, unmask});
           },
           "policies"_a, py::kw_only(), "now_ns"_a = py::none(), "exact"_a = false, "count_budget_ms"_a = 2'000, "accept_clock"_a = false, "max_fraction"_a = py::none(),
-          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0)
+          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0, "sample"_a = 0, "unmask"_a = false)
       .def(
           "run",
           [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,

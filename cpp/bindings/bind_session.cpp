@@ -121,6 +121,16 @@ void bind_session(py::module_& module) {
           },
           "policy"_a, "now_ns"_a)
       .def(
+          "sample_rows",
+          [](S& s, const Policy& policy, std::int64_t now_ns, std::size_t most) {
+            std::vector<sdk::Value> values;
+            s.with_purge(policy, now_ns, "", [&](const pk_purge& purge) { values = s.get().sample_rows(purge, most); });
+            py::list out;
+            for (const sdk::Value& v : values) out.append(v.kind == PK_VALUE_NULL ? py::object(py::none()) : py::object(py::make_tuple(v.text, v.i64)));
+            return out;
+          },
+          "policy"_a, "now_ns"_a, "most"_a)
+      .def(
           "propose",
           [](S& s, const Policy& policy, std::int64_t now_ns, std::int64_t rows_total, std::int64_t rows_matching) {
             std::vector<sdk::Walk> walks;

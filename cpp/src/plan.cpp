@@ -2,6 +2,7 @@
 
 #include "json.hpp"
 #include "purgekit/duration.hpp"
+#include "row_sample.hpp"
 
 namespace purgekit {
 
@@ -81,6 +82,7 @@ std::string Plan::to_json() const {
     if (p.move) item["move"]["move_window_s"] = static_cast<double>(p.policy.move_window_ns) / 1e9;
     item["proposals"] = Json::array();
     for (const sdk::Move& m : p.proposals) item["proposals"].push_back(move_json(m));
+    item["sample"] = sample_json(p);
     item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
     out["policies"].push_back(std::move(item));
   }

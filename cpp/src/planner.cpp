@@ -12,6 +12,7 @@
 #include "purgekit/error.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "rehearsal.hpp"
+#include "row_sample.hpp"
 
 namespace purgekit {
 namespace {
@@ -211,6 +212,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   refuse_endless_scan(plan);
   const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
   plan.statements = session.prepare(chosen);
+  sample_rows(session, chosen, options, plan);
   std::optional<Rehearsal> rehearsal;
   if (options.rehearse && plan.rows_purgeable > 0) {
     try {

@@ -32,6 +32,9 @@ Json copied(const Json& record, std::int64_t rows_deleted) {
   Json out = {{"status", foreign_text(record, "status")}, {"exit_code", foreign_count(record, "exit_code")}, {"rows_deleted", rows_deleted}};
   for (const char* key : {"run_id", "policy", "table", "started_utc", "database", "continues", "slot", "stop_reason", "archive"}) out[key] = foreign_text(record, key);
   out["rows_archived"] = foreign_text(record, "archive").empty() ? 0 : rows_deleted;
+  for (const char* key : {"rows_purgeable", "rows_of_table"}) {
+    if (record.contains(key)) out[key] = foreign_count(record, key);
+  }
   return out;
 }
 
@@ -258,6 +261,8 @@ void SlotKeeper::finish(const PolicyReport& report) {
   if (!enabled_) return;
   Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
   outcome["stop_reason"] = report.stop_reason;
+  outcome["rows_of_table"] = report.rows_deleted();
+  if (plan_.exact) outcome["rows_purgeable"] = plan_.rows_purgeable;
   sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
   if (now.epoch == slot_.epoch) {
     // Cursor and counts stay as the last commit left them: it may be one that nobody was told of.

@@ -6,6 +6,12 @@ using sdk::Error;
 using sdk::Sql;
 using sdk::Value;
 
+namespace {
+
+bool is_bytes(std::uint32_t kind) { return kind == PK_COLUMN_BYTES || kind == PK_COLUMN_OTHER; }
+
+}  // namespace
+
 // A decimal travels as text, and text is compared with a number as a double; the cast keeps it exact. Everything else has
 // its own type on the wire.
 std::string MysqlDialect::typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind kind) const {
@@ -16,6 +22,19 @@ std::string MysqlDialect::typed(std::string placeholder, std::uint32_t column_ki
 // Binary collation, so that ids differ as they are written; three bytes a character, because InnoDB of MySQL 5.6 takes keys of
 // 767 bytes only.
 std::string MysqlDialect::ledger_suffix() const { return " ENGINE=InnoDB DEFAULT CHARACTER SET utf8 COLLATE utf8_bin"; }
+
+// Geometry, and json where it is a type of its own, are among the others: their bytes.
+std::string MysqlDialect::shown(const std::string& column, std::uint32_t kind, int most) const {
+  if (is_bytes(kind)) return "HEX(LEFT(CAST(" + column + " AS BINARY), " + std::to_string(most / 2) + "))";
+  if (kind == PK_COLUMN_BIT) return "CAST(" + column + " + 0 AS CHAR)";
+  return "LEFT(CAST(" + column + " AS CHAR), " + std::to_string(most) + ")";
+}
+
+std::string MysqlDialect::shown_length(const std::string& column, std::uint32_t kind) const {
+  if (is_bytes(kind)) return "LENGTH(" + column + ")";
+  if (kind == PK_COLUMN_BIT) return "CHAR_LENGTH(CAST(" + column + " + 0 AS CHAR))";
+  return "CHAR_LENGTH(CAST(" + column + " AS CHAR))";
+}
 
 Value MysqlDialect::time_value(std::int64_t ns, std::uint32_t) const { return Value::string(sdk::format_time(ns, time_digits())); }
 

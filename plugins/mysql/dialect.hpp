@@ -31,6 +31,9 @@ class MysqlDialect : public sdk::Dialect {
   std::pair<std::string, std::string> archive_instant() const override { return {"DATETIME(6)", "UTC_TIMESTAMP(6)"}; }
   std::size_t max_name_bytes() const override { return 64; }
 
+  std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
+  std::string shown_length(const std::string& column, std::uint32_t kind) const override;
+
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;
   std::string counts(const std::string& column, const pk_node& node) const override;

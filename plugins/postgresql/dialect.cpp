@@ -93,6 +93,15 @@ void PgDialect::age_ns(Sql& out, const std::string& column, const pk_node& node)
   out << " ELSE -1e30 END";
 }
 
+std::string PgDialect::shown(const std::string& column, std::uint32_t kind, int most) const {
+  if (kind == PK_COLUMN_BYTES) return "pg_catalog.encode(pg_catalog.substring(" + column + ", 1, " + std::to_string(most / 2) + "), 'hex')";
+  return "pg_catalog.left(" + column + "::text, " + std::to_string(most) + ")";
+}
+
+std::string PgDialect::shown_length(const std::string& column, std::uint32_t kind) const {
+  return kind == PK_COLUMN_BYTES ? "pg_catalog.octet_length(" + column + ")" : "pg_catalog.char_length(" + column + "::text)";
+}
+
 const std::string& PgDialect::server_zone() const {
   if (server_zone_.empty()) {
     throw Error(PK_INVALID_ARGUMENT,

@@ -33,6 +33,9 @@ class SqliteConnection final : public sdk::SqlConnection {
   void run_write(const sdk::RunRecord& run) override;
   double replica_lag() override { return -1; }
 
+  // sampling.cpp
+  std::vector<sdk::Value> sample_rows(const sdk::Purge& purge, std::size_t most) override;
+
   // pressure.cpp
   std::vector<sdk::Signal> pressure() override;
 

@@ -23,6 +23,9 @@ class SqliteDialect : public sdk::Dialect {
   int time_digits() const override { return 9; }
   std::pair<std::string, std::string> archive_instant() const override { return {"TEXT", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}; }
 
+  std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
+  std::string shown_length(const std::string& column, std::uint32_t) const override { return "length(" + column + ")"; }
+
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;
   void age_ns(sdk::Sql& out, const std::string& column, const pk_node& node) const override;

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from purgekit.database import Database, connect
     from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
     from purgekit.limits import Limits
+    from purgekit.planfile import PlanFile, load_plan
     from purgekit.plugins import backends, get_cmake_dir, get_include, load_backend, register_backend
     from purgekit.policies import load_policies
     from purgekit.predicates import (
@@ -42,6 +43,7 @@ _HOMES = {
     "purgekit.database": ("Database", "connect"),
     "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
     "purgekit.limits": ("Limits",),
+    "purgekit.planfile": ("PlanFile", "load_plan"),
     "purgekit.plugins": ("backends", "get_cmake_dir", "get_include", "load_backend", "register_backend"),
     "purgekit.policies": ("load_policies",),
     "purgekit.predicates": (
@@ -69,6 +71,7 @@ __all__ = [
     "Dependent",
     "Limits",
     "Plan",
+    "PlanFile",
     "Policy",
     "PolicyError",
     "Predicate",
@@ -90,6 +93,7 @@ __all__ = [
     "get_include",
     "keep_latest",
     "load_backend",
+    "load_plan",
     "load_policies",
     "not_referenced_by",
     "referenced_by",

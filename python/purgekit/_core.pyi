@@ -17,6 +17,9 @@ def parse_duration(text: str) -> int:
 def format_duration(duration_ns: int) -> str:
     """Shortest text that parse_duration reads back: ``"1d12h"``."""
 
+def parse_percent(text: str) -> float:
+    """50.0 of ``"50%"`` or ``"50"``; PolicyError when it can't be read."""
+
 def parse_instant(text: str) -> int:
     """Nanoseconds since the epoch of an ISO 8601 instant; without a zone it is UTC. PolicyError when unreadable."""
 
@@ -119,12 +122,18 @@ class Policy:
         archive: str | None = None,
         strategy: str = "auto",
         move_window: str | int = "60s",
+        approval: str | None = None,
+        within: str | None = None,
+        min_retention: str | int | None = None,
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
         goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
         rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
         ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
+        ``approval``: ``"required"`` lets it run as an approved plan file only. ``within``: ``"50%"``; a run refuses
+        when what may go differs by more from what the last one took. ``min_retention``: a policy whose rule takes
+        younger rows is refused.
         """
     @property
     def name(self) -> str: ...
@@ -148,6 +157,12 @@ class Policy:
     def strategy(self) -> str: ...
     @property
     def move_window_ns(self) -> int: ...
+    @property
+    def approval(self) -> str | None: ...
+    @property
+    def within_pct(self) -> float | None: ...
+    @property
+    def min_retention_ns(self) -> int | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""
@@ -186,6 +201,12 @@ class Plan:
     def to_json(self) -> str: ...
     @property
     def policies(self) -> list[Policy]: ...
+    @property
+    def identity(self) -> str:
+        """Of the database: the same for every connection to it."""
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of each policy's table: identity, columns and key in one line; empty where the policy is skipped."""
 
 @final
 class Connection:
@@ -222,6 +243,8 @@ class Connection:
         archive: str | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100.0,
+        sample: int = 0,
+        unmask: bool = False,
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
         ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
@@ -278,6 +301,8 @@ class Session:
     def describe(self, table: str) -> dict[str, Any]: ...
     def tables(self, table: str) -> list[str]: ...
     def count(self, policy: Policy, now_ns: int) -> int: ...
+    def sample_rows(self, policy: Policy, now_ns: int, most: int) -> list[tuple[str, int] | None]:
+        """Values of all columns, row after row: the beginning of the text and its whole length, or None for NULL."""
     def propose(
         self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1
     ) -> list[dict[str, Any]]: ...

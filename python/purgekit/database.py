@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Any
 
 from purgekit import _core
+from purgekit.approval import require_approval
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
+from purgekit.fuses import check_within
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
+from purgekit.planfile import PlanFile
+from purgekit.planfile_check import (
+    DEFAULT_MAX_AGE,
+    MOST_GROWTH_PCT,
+    check_place_and_age,
+    check_sources,
+    check_unchanged,
+)
 from purgekit.plugins import find_backends
+from purgekit.policyhash import policy_hash
+from purgekit.predicates import duration_ns
 from purgekit.recorded import Recorded
 from purgekit.report import Json, Plan, Report
 from purgekit.state import new_run_id
@@ -27,6 +38,7 @@ from purgekit.zones import steps_by_zone
 _log = logging.getLogger("purgekit")
 
 DEFAULT_LEDGER = "purgekit_ledger"
+MOST_SAMPLE_ROWS = 100
 Policies = _core.Policy | Sequence[_core.Policy]
 Progress = Callable[[dict[str, Any]], object]
 Pacer = Callable[[dict[str, Any]], float | None]
@@ -109,13 +121,15 @@ class Database:
         archive: str | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100,
+        sample: int = 0,
+        unmask: bool = False,
     ) -> Plan:
         """Find out what would be purged and how. Changes nothing.
 
         Args:
             policies: one policy or several.
             now: instead of the database's clock: an ISO instant (UTC without a zone) or a datetime. May lie ahead.
-            exact: count to the end, however long that takes.
+            exact: count to the end, however long that takes. A policy with ``within`` is always counted so.
             max_fraction: ``run`` refuses when a larger share of a table is purgeable; the plan warns.
             accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
             archive: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a schema): where ``run`` keeps what it
@@ -123,23 +137,54 @@ class Database:
             rehearse: delete one chunk of each policy and roll it back, so that the forecast rests on a measurement. Its
                 rows are locked meanwhile, and triggers run, as in any chunk.
             chunk_ms: target time of one transaction, for the forecast.
+            sample: rows to show of those that would go (up to 100), in ``sample`` of each policy's entry: types and
+                lengths of their values.
+            unmask: show the values too.
         """
         listed = _listed(policies)
+        if not 0 <= sample <= MOST_SAMPLE_ROWS:
+            raise PolicyError(f"sample must lie between 0 and {MOST_SAMPLE_ROWS} rows, not {printable(sample)}")
         options: Json = {
             "now_ns": _now_ns(now),
-            "exact": exact,
+            "exact": exact or any(policy.within_pct is not None for policy in listed),
             "max_fraction": max_fraction,
             "accept_clock": accept_clock,
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
             "archive": archive,
         }
-        native = self._connection.plan(listed, rehearse=rehearse, chunk_ms=chunk_ms, **options)
+        native = self._connection.plan(
+            listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
+        )
         advice = [self._advice(policy, options) for policy in listed]
-        return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock)
+        return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=archive)
+
+    def renew(
+        self, file: PlanFile, *, within: str | None = None, max_plan_age: str | timedelta = DEFAULT_MAX_AGE
+    ) -> Plan:
+        """The plan of a plan file, made again with the same cutoff. Changes nothing; ``run`` does this by itself.
+
+        Args:
+            file: from ``load_plan``.
+            within: how many more rows may go than it was made for; None: 10%.
+            max_plan_age: how old it may be.
+
+        Raises:
+            PurgeRefused: it is of another database or too old; policies, tables, holds or the number of rows have
+                changed; or it lacks an approval that a policy demands.
+        """
+        max_age_ns = duration_ns(max_plan_age, "max_plan_age") or 0
+        growth_pct = MOST_GROWTH_PCT if within is None else _core.parse_percent(within)
+        require_approval(file.policies, file)
+        check_place_and_age(file, self._connection.server(), max_age_ns)
+        check_sources(file)
+        plan = self.plan(file.policies, **file.options)
+        check_unchanged(file, plan, growth_pct)
+        plan.file = file
+        return plan
 
     def run(
         self,
-        plan: Plan | Policies,
+        plan: Plan | PlanFile | Policies,
         *,
         limits: Limits | None = None,
         on_progress: Progress | None = None,
@@ -149,13 +194,14 @@ class Database:
         archive: str | None = None,
         reclaim: str = "none",
         pacer: Pacer | None = None,
+        max_plan_age: str | timedelta = DEFAULT_MAX_AGE,
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
         Ctrl-C ends the run after the chunk in hand, a second one cancels that chunk and rolls it back.
 
         Args:
-            plan: from ``plan``, or policies.
+            plan: from ``plan``, a plan file from ``load_plan``, or policies.
             limits: how far and how hard it may go.
             on_progress: called with a dict at most once a chunk, on the thread that called ``run``.
             ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
@@ -170,6 +216,7 @@ class Database:
                 ``elapsed_ms`` and ``signals`` (name to value, as last read); returns seconds to wait before the next
                 chunk, beside what the limits ask for. When it raises, the run stops after the chunk and
                 ``stop_reason`` has its message.
+            max_plan_age: how old a plan file may be.
 
         Returns:
             The report of a completed or stopped run.
@@ -181,10 +228,19 @@ class Database:
         limits = limits or Limits()
         check_reclaim(reclaim)
         control = control or _core.RunControl()
-        if not isinstance(plan, Plan):
-            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive)
-        elif archive is not None:
+        if archive is not None and isinstance(plan, (Plan, PlanFile)):
             raise PolicyError("archive is part of a plan: give it to plan(), or give run() policies instead of a plan")
+        if isinstance(plan, PlanFile):
+            plan = self.renew(plan, within=limits.within, max_plan_age=max_plan_age)
+        elif not isinstance(plan, Plan):
+            plan = self.plan(
+                plan,
+                exact=limits.within is not None,
+                max_fraction=limits.max_fraction,
+                accept_clock=accept_clock,
+                archive=archive,
+            )
+        self._check_fuses(plan, limits, ledger)
         run_id = new_run_id()
         started = datetime.now(timezone.utc)
         end = limits.stops_at(started)
@@ -203,7 +259,7 @@ class Database:
             "stop_file": limits.stop_file or "",
             "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
             "accept_clock": accept_clock or plan.accept_clock,
-            "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
+            "policy_hashes": [policy_hash(policy) for policy in plan.native.policies],
             "workers": limits.workers,
             "reclaim": reclaim,
             "pacer": pacer,
@@ -241,6 +297,13 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
+
+    def _check_fuses(self, plan: Plan, limits: Limits, ledger: str) -> None:
+        require_approval(plan.native.policies, plan.file)
+        if plan.file is not None and limits.within is not None:
+            return  # that was the measure against the plan file
+        if limits.within is not None or any(policy.within_pct is not None for policy in plan.native.policies):
+            check_within(plan, limits.within_pct, None if ledger == "none" else self.history(ledger))
 
     def _replica(self, url: str) -> tuple[str, Json]:
         """What to call it, and how to connect to it."""
@@ -305,10 +368,6 @@ def _now_ns(now: str | datetime | None) -> int | None:
     if isinstance(now, datetime):
         now = now.isoformat()
     return None if now is None else _core.parse_instant(now)
-
-
-def _policy_hash(policy: _core.Policy) -> str:
-    return hashlib.sha256(policy.to_json().encode()).hexdigest()
 
 
 def _finished(report: Report) -> Report:

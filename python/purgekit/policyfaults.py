@@ -48,7 +48,7 @@ VALUE_COMPLAINT = "must be text, a number, true, false, a date, or a date with a
 Path = list[str | int]
 
 
-def first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError, top: type[BaseModel] = schema.PolicyTable) -> str:
     """The first fault that tells most: an unknown key, then a missing one, then a wrong value."""
     faults = error.errors(include_url=False, include_context=False)
     rank = {"extra_forbidden": 0, "missing": 1}
@@ -61,7 +61,7 @@ def first_fault(error: ValidationError) -> str:
     if fault["type"] == "extra_forbidden":
         if key in LATER_KEYS:
             return f"'{key}'{inside} is not offered by this version of purgekit; remove it"
-        return f"unknown key '{key}'{inside}{did_you_mean(key, _keys(path[:-1]))}"
+        return f"unknown key '{key}'{inside}{did_you_mean(key, _keys(path[:-1], top))}"
     if fault["type"] == "missing":
         return f"'{key}'{inside} is missing"
     complaint = COMPLAINTS.get(fault["type"], fault["msg"])
@@ -92,8 +92,8 @@ def _place(path: Path) -> str:
     return text
 
 
-def _keys(path: Path) -> Iterable[str]:
+def _keys(path: Path, top: type[BaseModel]) -> Iterable[str]:
     """The keys that a table at ``path`` may have."""
     names = [part for part in path if isinstance(part, str)]
-    model = MODELS.get(names[-1], schema.PolicyTable) if names else schema.PolicyTable
+    model = MODELS.get(names[-1], schema.PolicyTable) if names else top
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from purgekit._core import Dependent, Policy, Predicate, distrust
 from purgekit.errors import PolicyError
+from purgekit.fuses import check_fuses, with_fuses
 from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
 from purgekit.text import printable
 
@@ -25,7 +26,7 @@ tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "toml
 def read_policy_file(path: Path) -> list[Policy]:
     """The policies of a TOML file, in its order. PolicyError names the file and the policy at fault."""
     name = printable(path)
-    tables = _tables(path)
+    tables, settings = _tables(path)
     doubt = distrust(str(path), is_code=False)
     if doubt:
         _log.warning("policy file %s decides what is deleted, and %s", name, doubt)
@@ -34,7 +35,7 @@ def read_policy_file(path: Path) -> list[Policy]:
         label = table.get("name") if isinstance(table, dict) else None
         label = label if isinstance(label, str) and label else f"number {number}"
         try:
-            policy = _policy(table)
+            policy = with_fuses(_policy(table), settings)
         except PolicyError as error:
             raise PolicyError(
                 f"{name}: policy '{printable(label)}': {str(error).removeprefix(f'policy {printable(label)}: ')}",
@@ -56,7 +57,8 @@ def read_policy_file(path: Path) -> list[Policy]:
     return policies
 
 
-def _tables(path: Path) -> list[Any]:
+def _tables(path: Path) -> tuple[list[Any], dict[str, str | None]]:
+    """The policies' tables, and the settings that hold for all of them."""
     name = printable(path)
     try:
         document = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
@@ -69,14 +71,30 @@ def _tables(path: Path) -> list[Any]:
     except RecursionError:
         raise PolicyError(f"policy file {name} is nested too deeply") from None
     for key in document:
-        if key != "policy":
+        if key not in ("policy", "settings"):
             raise PolicyError(f"{name}: unknown key '{printable(key)}' (did you mean [[policy]]?)")
     tables = document.get("policy", [])
     if not isinstance(tables, list):
         raise PolicyError(f"{name}: write [[policy]] with two brackets on each side")
     if not tables:
         raise PolicyError(f"{name} holds no policy; add a [[policy]] table")
-    return tables
+    return tables, _settings(document.get("settings", {}), name)
+
+
+def _settings(table: Any, name: str) -> dict[str, str | None]:
+    from pydantic import ValidationError
+
+    from purgekit.policyfaults import first_fault
+    from purgekit.policyschema import Settings
+
+    try:
+        settings: dict[str, str | None] = Settings.model_validate(table).model_dump()
+        check_fuses(settings)
+    except ValidationError as error:
+        raise PolicyError(f"{name}: settings: {first_fault(error, Settings)}") from None
+    except PolicyError as error:
+        raise PolicyError(f"{name}: settings: {error}", code=error.code) from None
+    return settings
 
 
 def _policy(table: Any) -> Policy:
@@ -104,6 +122,9 @@ def _policy(table: Any) -> Policy:
         archive=checked.archive,
         strategy=checked.strategy,
         move_window=checked.move_window,
+        approval=checked.approval,
+        within=checked.within,
+        min_retention=checked.min_retention,
     )
 
 

@@ -117,3 +117,14 @@ class PolicyTable(Rule):
     archive: Annotated[str | None, Field(min_length=1)] = None
     strategy: str = "auto"
     move_window: str = "60s"
+    approval: str | None = None
+    within: str | None = None
+    min_retention: str | None = None
+
+
+class Settings(Table):
+    """``[settings]``: what holds for every policy of the file."""
+
+    approval: str | None = None
+    within: str | None = None
+    min_retention: str | None = None

@@ -20,6 +20,19 @@ struct Warning {
   std::string message;
 };
 
+/// A value of a row for people: its whole length, and the beginning of its text unless it is masked.
+struct ShownValue {
+  bool is_null = false;
+  std::int64_t length = 0;
+  std::string text;
+};
+
+/// Some of the rows that would go, each with the table's columns in their order.
+struct RowSample {
+  bool masked = true;
+  std::vector<std::vector<ShownValue>> rows;
+};
+
 struct PolicyPlan {
   Policy policy;
   bool skipped = false;  ///< the table is absent and the policy is optional: nothing else is filled
@@ -40,6 +53,7 @@ struct PolicyPlan {
   Forecast forecast{};
   std::vector<sdk::Walk> walks{};  ///< all that the backend offered
   std::optional<sdk::Move> move{};     ///< what the policy's strategy asked for; then `walk` is the move's
+  std::optional<RowSample> sample{};
   std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 

@@ -24,6 +24,8 @@ struct PlanOptions {
   std::string archive;  ///< where deleted rows are kept, for all policies; empty: as each policy says
   bool rehearse = false;   ///< delete a chunk of each policy and roll it back, to measure
   double chunk_ms = 100;   ///< target time of a chunk, for the forecast
+  std::size_t sample = 0;  ///< rows to show of those that would go
+  bool unmask = false;     ///< with their values
 };
 
 /// Tables of one database as described once; other tables named in rules are looked up here.

@@ -21,6 +21,7 @@ FEATURES = {
     "references": "rules that look at other rows",
     "archives": "deleted rows can be kept in a table",
     "care": "statistics and space of a table can be looked after",
+    "samples": "rows that would go can be shown",
     "run_lock": "a second purge of the same table is turned away at once",
 }
 

@@ -5,6 +5,7 @@
 
 #include "purgekit/registry.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sampling.hpp"
 
 namespace purgekit::fake {
 
@@ -120,6 +121,19 @@ std::vector<sdk::Value> Connection::sample_column(const sdk::Purge&, const std::
   const auto held = verb("sample_column");
   std::vector<sdk::Value> out;
   for (const auto& [id, record] : db_.rows) out.push_back(sdk::Value::integer(column == "ID" ? id : record.expires_ms));
+  return out;
+}
+
+std::vector<sdk::Value> Connection::sample_rows(const sdk::Purge& purge, std::size_t most) {
+  const auto held = verb("sample_rows");
+  const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
+  std::vector<sdk::Value> out;
+  for (const auto& [id, record] : db_.rows) {
+    if (out.size() == 2 * most) break;
+    if (!matches(record)) continue;
+    out.push_back(sdk::shown_value(sdk::Value::integer(id)));
+    out.push_back(sdk::Value::null());
+  }
   return out;
 }
 

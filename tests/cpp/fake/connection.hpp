@@ -27,6 +27,7 @@ class Connection final : public sdk::Connection {
   std::int64_t estimate(const sdk::Purge& purge) override;
   std::string sample_key(const sdk::Purge& purge) override;
   std::vector<sdk::Value> sample_column(const sdk::Purge&, const std::string& column) override;
+  std::vector<sdk::Value> sample_rows(const sdk::Purge& purge, std::size_t most) override;
   std::vector<sdk::Walk> propose(const sdk::Purge&, std::int64_t, std::int64_t) override;
   std::vector<std::string> prepare(const sdk::Purge& purge) override;
   void lock_run(const std::string&) override;

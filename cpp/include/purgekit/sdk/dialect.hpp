@@ -103,6 +103,11 @@ class Dialect {
 
   /// Type of a column for the database's own clock in UTC, and the expression that reads it.
   virtual std::pair<std::string, std::string> archive_instant() const { return {"TIMESTAMP", "CURRENT_TIMESTAMP"}; }
+  /// What is selected to show a column to people: the first `most` characters of its text, or of its bytes in hexadecimal. As it
+  /// stands here, values come whole and are cut by us.
+  virtual std::string shown(const std::string& column, std::uint32_t /*kind*/, int /*most*/) const { return column; }
+  /// Whole length of what shown() cuts: characters, or bytes of a column of bytes. Empty: shown() cuts nothing.
+  virtual std::string shown_length(const std::string& /*column*/, std::uint32_t /*kind*/) const { return ""; }
   /// Longest name of a table, in bytes; 0: any. A database that cuts longer ones off would take one table for another.
   virtual std::size_t max_name_bytes() const { return 0; }
 

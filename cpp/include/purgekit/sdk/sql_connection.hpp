@@ -20,6 +20,7 @@
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sampling.hpp"
 #include "purgekit/sdk/sql_ledger.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 
@@ -74,6 +75,8 @@ class SqlConnection : public Connection, protected SqlSession {
     add(dialect().limit(500));
     return out;
   }
+
+  std::vector<Value> sample_rows(const Purge& purge, std::size_t most) override { return sampled_rows(static_cast<SqlSession&>(*this), known(purge), purge, most); }
 
   std::vector<Walk> propose(const Purge& purge, std::int64_t, std::int64_t) override {
     const Table& table = known(purge);
