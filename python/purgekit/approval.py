@@ -84,6 +84,14 @@ def find_approval(file: PlanFile) -> Approval | None:
     return approval
 
 
+def approval_warning(policy: Policy) -> list[dict[str, str]]:
+    """For the plan of a policy that demands one."""
+    if not policy.approval:
+        return []
+    steps = "plan --out FILE, plan --approve FILE --by NAME, run URL --plan FILE"
+    return [{"code": "approval_required", "message": f"it runs only as an approved plan file: {steps}"}]
+
+
 def require_approval(policies: Sequence[Policy], file: PlanFile | None) -> None:
     """Refuse policies that demand an approval, unless they come from a plan file that has one."""
     approval = file.approval if file is not None else None  # one that does not fit is refused, demanded or not

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from purgekit import _core
-from purgekit.approval import require_approval
+from purgekit.approval import approval_warning, require_approval
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
 from purgekit.fuses import check_within
 from purgekit.limits import Limits, check_reclaim
@@ -155,7 +155,7 @@ class Database:
         native = self._connection.plan(
             listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
         )
-        advice = [self._advice(policy, options) for policy in listed]
+        advice = [self._advice(policy, options) + approval_warning(policy) for policy in listed]
         return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=archive)
 
     def renew(

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import purgekit as pk
 from command import purgekit
 from purgekit.approval import approval_path, approve
-from purgekit.planfile import KIND
+from purgekit.cli import app
+from purgekit.planfile import KIND, save_plan
 from purgekit.sealed import digest, seal, write_sealed
 from purgekit.text import is_file
 
@@ -49,10 +50,10 @@ def toml(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def plan(database: str, toml: Path, tmp_path: Path) -> Iterator[Path]:
-    """A plan file made by the command line. Whatever a test does with it, no row goes."""
+    """A plan file as the command line makes it. Whatever a test does with it, no row goes."""
     path = tmp_path / "plan.json"
-    done = purgekit("plan", database, str(toml), "--out", str(path))
-    assert done.returncode == 0, done.stderr
+    with pk.connect(database) as db:
+        save_plan(db.plan(pk.load_policies(toml), exact=True), path, [str(toml)])
     yield path
     assert left(database) == 100
 
@@ -226,12 +227,15 @@ def _made(factory: pytest.TempPathFactory) -> dict[str, Any]:
     return _document
 
 
-def test_a_file_of_somebody_else_is_not_overwritten(database: str, toml: Path, tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_not_overwritten(
+    database: str, toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for out in (toml, tmp_path, tmp_path / "app.db", tmp_path / "absent" / "plan.json", tmp_path / ("x" * 300)):
         before = out.read_bytes() if is_file(str(out)) else None
-        done = purgekit("plan", database, str(toml), "--out", str(out))
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert out.name in done.stderr
+        code = app.run(["plan", database, str(toml), "--out", str(out)])
+        told = capsys.readouterr().err
+        assert (code, told.count("\n")) == (2, 1), told
+        assert out.name in told
         assert before is None or out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".part")) == []
 
@@ -285,18 +289,22 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("arguments", "part"), USAGE, ids=[" ".join(a)[:50] for a, _ in USAGE])
-def test_words_that_do_not_go_together(database: str, toml: Path, plan: Path, arguments: list[str], part: str) -> None:
+def test_words_that_do_not_go_together(
+    database: str, toml: Path, plan: Path, arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     places = {"{db}": database, "{toml}": str(toml), "{plan}": str(plan)}
     filled = [arguments[0]]
     for argument in arguments[1:]:
         for mark, value in places.items():
             argument = argument.replace(mark, value)
         filled.append(argument)
-    done = purgekit(*filled)
-    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, ""), done.stderr
-    assert part in done.stderr
+    code = app.run(filled)
+    told = capsys.readouterr()
+    assert (code, told.err.count("\n"), told.out) == (2, 1, ""), told.err
+    assert part in told.err
     assert not approval_path(plan).exists()
-    assert json.loads(purgekit(*filled, "--json").stdout)["exit_code"] == 2
+    assert app.run([*filled, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
 
 
 # Approvals
@@ -323,6 +331,7 @@ def not_approved(database: str, path: Path) -> str:
 def test_without_one(database: str, demanding: pk.PlanFile) -> None:
     assert "--approve" in not_approved(database, demanding.path)
     with pk.connect(database) as db:
+        assert "approval_required" in [warning["code"] for warning in db.plan(demanding.policies).warnings]
         for plan in (demanding.policies, db.plan(demanding.policies)):
             with pytest.raises(pk.PurgeRefused, match="runs only with an approval") as caught:
                 db.run(plan)

@@ -70,7 +70,7 @@ def _shown(value: dict[str, Any] | None) -> str:
         return "NULL"
     text = value.get("text")
     if text is None:
-        return f"*{value['length']}"
+        return f"({value['length']:,} long)"
     return f"'{text[:LONGEST_SHOWN]}'" + ("…" if len(text) > LONGEST_SHOWN else "")
 
 

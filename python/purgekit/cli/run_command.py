@@ -17,7 +17,7 @@ from purgekit.limits import Limits, check_reclaim
 from purgekit.report import Plan, Report
 
 # What the plan warns of and the run then refuses: said once.
-REFUSED_BY_RUN = ("implausible_clock", "max_fraction", "read_only")
+REFUSED_BY_RUN = ("approval_required", "implausible_clock", "max_fraction", "read_only")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
