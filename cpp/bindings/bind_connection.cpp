@@ -9,6 +9,7 @@
 #include "purgekit/flight.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/registry.hpp"
+#include "purgekit/restore.hpp"
 #include "purgekit/runner.hpp"
 #include "purgekit/session.hpp"
 
@@ -89,6 +90,32 @@ class Connection {
     return json;
   }
 
+  std::string restore(const RestoreOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
+    std::string json;
+    std::optional<py::error_already_set> callback_error;
+    with_session(
+        [&](Session& s, Caller& caller) {
+          RestoreSink sink;
+          if (!on_progress.is_none()) {
+            sink = [&](const RestoredTable& t, double elapsed_s) {
+              caller.run([&] {
+                using namespace py::literals;
+                try {
+                  if (!callback_error) on_progress(py::dict("table"_a = t.table, "rows_restored"_a = t.rows_restored, "rows_skipped"_a = t.rows_skipped, "elapsed_s"_a = elapsed_s));
+                } catch (py::error_already_set& e) {
+                  callback_error.emplace(e);
+                  control->stop("on_progress raised");
+                }
+              });
+            };
+          }
+          json = run_restore(s, params_, options, *control, sink).to_json();
+        },
+        [&] { control->stop("signal"); });
+    if (callback_error) throw py::error_already_set(*callback_error);
+    return json;
+  }
+
   void cancel() {
     const std::shared_ptr<Session> session = session_;
     if (session) session->cancel();
@@ -166,6 +193,13 @@ Reclaim to_reclaim(const std::string& word) {
   bad_policy("unknown reclaim " + word + did_you_mean(word, {"none", "statistics", "space"}));
 }
 
+pk_conflict to_conflict(const std::string& word) {
+  if (word == "refuse") return PK_CONFLICT_REFUSE;
+  if (word == "skip") return PK_CONFLICT_SKIP;
+  if (word == "replace") return PK_CONFLICT_REPLACE;
+  bad_policy("unknown on-conflict " + word + did_you_mean(word, {"refuse", "skip", "replace"}));
+}
+
 Zones to_zones(const py::object& object) {
   Zones zones;
   if (object.is_none()) return zones;
@@ -227,6 +261,19 @@ void bind_connection(py::module_& module) {
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
           "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none(),
           "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "")
+      .def(
+          "restore",
+          [](Connection& c, const std::string& restored_run_id, const std::string& run_id, const std::string& ledger, const std::vector<std::string>& policies,
+             const std::vector<std::string>& tables, const std::vector<std::pair<std::string, py::object>>& where, std::optional<std::int64_t> since_ns,
+             std::optional<std::int64_t> until_ns, const std::string& on_conflict, bool hold, std::uint32_t lock_wait_ms, const std::shared_ptr<RunControl>& control,
+             const py::object& on_progress) {
+            RestoreOptions options{run_id, restored_run_id, ledger, policies, tables, {}, since_ns, until_ns, to_conflict(on_conflict), hold, lock_wait_ms};
+            for (const auto& [column, value] : where) options.where.emplace_back(column, to_value(value));
+            return c.restore(options, control ? control : std::make_shared<RunControl>(), on_progress);
+          },
+          "restored_run_id"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "policies"_a = std::vector<std::string>(), "tables"_a = std::vector<std::string>(),
+          "where"_a = py::list(), "since_ns"_a = py::none(), "until_ns"_a = py::none(), "on_conflict"_a = "refuse", "hold"_a = true, "lock_wait_ms"_a = 1'000,
+          "control"_a = py::none(), "on_progress"_a = py::none())
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())

@@ -50,15 +50,18 @@ Json new_entry(const Json& record, const std::string& id) {
           {"database", foreign_text(record, "database")},
           {"status", foreign_text(record, "status")},
           {"exit_code", foreign_count(record, "exit_code")},
+          {"kind", foreign_text(record, "kind", "purge")},
           {"policies", Json::array()},
           {"rows_deleted", 0},
-          {"rows_archived", 0}};
+          {"rows_archived", 0},
+          {"rows_restored", 0}};
 }
 
 void add(Json& run, const Json& record, std::int64_t rows) {
   run["policies"].push_back(foreign_text(record, "policy"));
   run["rows_deleted"] = sum_of(run["rows_deleted"].get<std::int64_t>(), rows);
   if (!foreign_text(record, "archive").empty()) run["rows_archived"] = sum_of(run["rows_archived"].get<std::int64_t>(), rows);
+  run["rows_restored"] = sum_of(run["rows_restored"].get<std::int64_t>(), foreign_count(record, "rows_restored"));
   const std::string status = foreign_text(record, "status");
   if (severity(status) > severity(run["status"].get<std::string>())) run["status"] = status;
   const std::int64_t exit_code = foreign_count(record, "exit_code");

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "archive_record.hpp"
 #include "foreign_record.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -21,10 +22,6 @@ std::uint64_t fnv1a(std::string_view text) {
   return hash;
 }
 
-std::string now_utc() {
-  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
-}
-
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // A record as it may be written back, of what stands in a slot: texts of ours and nothing else.
@@ -32,6 +29,7 @@ Json copied(const Json& record, std::int64_t rows_deleted) {
   Json out = {{"status", foreign_text(record, "status")}, {"exit_code", foreign_count(record, "exit_code")}, {"rows_deleted", rows_deleted}};
   for (const char* key : {"run_id", "policy", "table", "started_utc", "database", "continues", "slot", "stop_reason", "archive"}) out[key] = foreign_text(record, key);
   out["rows_archived"] = foreign_text(record, "archive").empty() ? 0 : rows_deleted;
+  if (record.contains("archives")) out["archives"] = archive_record(archived_tables(record));
   return out;
 }
 
@@ -75,6 +73,10 @@ Json left_behind(const sdk::Slot& old, const Json& document) {
 
 }  // namespace
 
+std::string now_utc() {
+  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
+}
+
 void check_slot(const sdk::Slot& slot) {
   for (const std::int64_t number : {slot.epoch, slot.seq, slot.rows_deleted}) {
     if (believable(number)) continue;
@@ -103,6 +105,7 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
     hash_ = text;
   }
   if (!plan.archives.empty()) archive_ = table_name_text(plan.archives[0].schema, plan.archives[0].table);
+  archives_ = archive_record(archived_tables(plan));
   slot_.key = enabled_ ? slot_key(plan.table) : "";
   slot_.pass = 1;
   slot_.cutoff_ns = plan.now_ns;
@@ -118,6 +121,7 @@ Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t r
           {"exit_code", exit_code},
           {"rows_deleted", rows_deleted},
           {"archive", archive_},
+          {"archives", archives_},
           {"rows_archived", archive_.empty() ? 0 : rows_deleted},
           {"continues", continues_},
           {"slot", slot_.key}};

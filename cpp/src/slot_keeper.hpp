@@ -19,6 +19,9 @@ namespace purgekit {
 /// \throws sdk::Error (PK_CORRUPT) when its numbers can't be those of any run.
 void check_slot(const sdk::Slot& slot);
 
+/// This machine's clock, to the millisecond, as records have it.
+std::string now_utc();
+
 /// ASCII key of a table's slot: readable, at most 200 characters.
 std::string slot_key(const sdk::Table& table);
 
@@ -83,6 +86,7 @@ class SlotKeeper {
   std::string started_utc_;
   std::string hash_;
   std::string archive_;  // of the policy's own table; empty: none
+  Json archives_;        // of all its tables
   std::string continues_;
   bool interrupted_ = false;
   Json left_behind_ = Json::array();  // records of runs before us: id, seq, record

@@ -67,6 +67,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
   bool may_create(const std::string& schema, const std::string& table);
   std::string account();
   void rebuild(const sdk::Purge& purge);

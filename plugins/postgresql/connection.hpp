@@ -64,6 +64,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;

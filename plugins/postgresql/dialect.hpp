@@ -26,6 +26,9 @@ class PgDialect final : public sdk::Dialect {
   std::size_t max_name_bytes() const override { return 63; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
+  // Some types know no equality.
+  std::string identical(const std::string& a, const std::string& b) const override { return a + "::text IS NOT DISTINCT FROM " + b + "::text"; }
+  std::string overriding_identity() const override { return " OVERRIDING SYSTEM VALUE"; }
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;
   std::string counts(const std::string& column, const pk_node& node) const override;
   void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;

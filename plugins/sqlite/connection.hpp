@@ -40,6 +40,9 @@ class SqliteConnection final : public sdk::SqlConnection {
   std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge& purge) override;
   void archive_create(const sdk::Purge& purge) override;
 
+  // restore.cpp
+  sdk::Restored restore_next(const sdk::Restore& restore, std::int64_t after) override;
+
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
   bool reclaim(const sdk::Purge& purge, pk_care care) override;
@@ -80,6 +83,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
   void write_delete(sdk::Sql& out, const std::function<void(sdk::Sql&)>& add_range) override;
 
  private:

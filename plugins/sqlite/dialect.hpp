@@ -16,6 +16,7 @@ class SqliteDialect : public sdk::Dialect {
     return kind == PK_VALUE_DECIMAL ? "CAST(" + placeholder + " AS NUMERIC)" : placeholder;
   }
   std::string null_safe_equal(const std::string& a, const std::string& b) const override { return a + " IS " + b; }
+  std::string identical(const std::string& a, const std::string& b) const override { return a + " IS " + b + " COLLATE BINARY AND typeof(" + a + ") = typeof(" + b + ")"; }
   std::string for_update() const override { return ""; }  // BEGIN IMMEDIATE holds the whole file
   bool has_returning() const override { return true; }
   bool has_row_ranges() const override { return true; }

@@ -262,6 +262,24 @@ class Connection:
         pass, rows_deleted (policy's own table), rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms,
         chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
         """
+    def restore(
+        self,
+        restored_run_id: str,
+        *,
+        run_id: str,
+        ledger: str = "purgekit_ledger",
+        policies: Sequence[str] = (),
+        tables: Sequence[str] = (),
+        where: Sequence[tuple[str, object]] = (),
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        on_conflict: str = "refuse",
+        hold: bool = True,
+        lock_wait_ms: int = 1_000,
+        control: RunControl | None = None,
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+    ) -> str:
+        """Put archived rows of a run back; ``purgekit.restore/1`` as JSON, also of one that failed part-way."""
     def last_run(self) -> tuple[str, str]:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:
@@ -293,6 +311,16 @@ class Session:
     def archive_find(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """For each: state (0 absent, 1 present, 2 unfit), can_create, can_write, problem, ddl, grant_hint."""
     def archive_create(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> None: ...
+    def restore_next(
+        self,
+        table: str,
+        archive: tuple[str, str],
+        run_id: str,
+        after: int = 0,
+        conflict: int = 0,
+        lock_wait_ms: int = 1_000,
+    ) -> dict[str, Any]:
+        """chunk, rows_restored, rows_skipped, done. ``conflict``: 0 refuse, 1 skip, 2 replace."""
     def lock_run(self, key: str) -> None: ...
     def unlock_run(self, key: str) -> None: ...
     def ledger_find(self, name: str) -> dict[str, Any]: ...

@@ -95,6 +95,17 @@ class Dialect {
   virtual bool self_subquery_needs_keys() const { return false; }
   /// "INSERT INTO t …" that leaves an existing key alone: what stands before and after.
   virtual std::pair<std::string, std::string> insert_or_ignore() const { return {"INSERT INTO ", ""}; }
+  /// Behind "INSERT INTO t (…) SELECT … WHERE …": overwrite the `others` columns of a row that has the same key.
+  virtual std::string replacing(const std::vector<std::string>& key, const std::vector<std::string>& others) const {
+    std::string out;
+    for (const std::string& column : key) out += (out.empty() ? " ON CONFLICT (" : ", ") + quote(column);
+    for (std::size_t i = 0; i < others.size(); ++i) out += (i == 0 ? ") DO UPDATE SET " : ", ") + quote(others[i]) + " = EXCLUDED." + quote(others[i]);
+    return others.empty() ? out + ") DO NOTHING" : out;
+  }
+  /// The two are the same value, whatever their type counts as equal.
+  virtual std::string identical(const std::string& a, const std::string& b) const { return null_safe_equal(a, b); }
+  /// Before the rows of an INSERT that names an identity column: the values given are meant.
+  virtual std::string overriding_identity() const { return ""; }
   /// Column types of the ledger.
   virtual std::string ledger_text(int characters) const { return "VARCHAR(" + std::to_string(characters) + ")"; }
   virtual std::string ledger_long_text() const { return "TEXT"; }

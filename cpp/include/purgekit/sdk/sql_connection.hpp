@@ -20,6 +20,7 @@
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/restore.hpp"
 #include "purgekit/sdk/sql_ledger.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 
@@ -125,8 +126,23 @@ class SqlConnection : public Connection, protected SqlSession {
   void archive_create(const Purge& purge) override {
     for (std::size_t i = 0; i < purge.archives.size(); ++i) {
       const Table& source = archived_table(purge, i);
-      if (!exists({purge.archives[i].schema, purge.archives[i].table})) execute(archive_ddl(source, purge.archives[i]), {});
+      const ArchiveTable& target = purge.archives[i];
+      if (purge.walk == restore_walk) {
+        make_findable(source, target);
+      } else if (!exists({target.schema, target.table})) {
+        execute(archive_ddl(source, target), {});
+        execute(create_run_index(dialect(), target), {});
+      }
     }
+  }
+
+  Restored restore_next(const Restore& restore, std::int64_t after) override {
+    set_lock_wait(restore.lock_wait_ms);
+    const Table& source = known(table_of(restore.schema, restore.table));
+    const Table& target = known(table_of(restore.archive.schema, restore.archive.table));
+    auto shape = insert_shapes_.find({source.schema, source.name});
+    if (shape == insert_shapes_.end()) shape = insert_shapes_.emplace(std::pair(source.schema, source.name), insert_shape(source)).first;
+    return RowRestore(dialect(), source, shape->second, target, restore).next(static_cast<SqlSession&>(*this), after);
   }
 
   Measure measure(const std::string& sql, std::uint32_t timeout_ms) override {
@@ -197,6 +213,9 @@ class SqlConnection : public Connection, protected SqlSession {
 
   /// The same for an archive table.
   virtual void archive_rights(const ArchiveTable&, ArchiveInfo&) {}
+
+  /// Which columns of a table an INSERT must leave out or can't, and what fires on it. A database that does not tell has nothing of it.
+  virtual InsertShape insert_shape(const Table&) { return {}; }
 
   /// Types of a table's columns as they stand in CREATE TABLE, and what stands behind its closing bracket.
   struct ArchiveShape {
@@ -313,7 +332,26 @@ class SqlConnection : public Connection, protected SqlSession {
   const Table& archived_table(const Purge& purge, std::size_t index) {
     if (index == 0) return known(purge);
     const Dependent& d = purge.dependents.at(index - 1);
-    return known(Purge{d.schema, d.table, nullptr, "", {}, {}, ""});
+    return known(table_of(d.schema, d.table));
+  }
+
+  static Purge table_of(const std::string& schema, const std::string& table) { return Purge{schema, table, nullptr, "", {}, {}, ""}; }
+
+  /// Indexes by which a restore finds a run's chunks, and a hold the rows that were restored.
+  void make_findable(const Table& source, const ArchiveTable& target) {
+    const Table archive = read_table(TableName{target.schema, target.table, true, true});
+    std::vector<std::string> key;
+    for (const std::uint32_t at : source.key) key.push_back(source.columns.at(at).name);
+    std::vector<std::string> statements;
+    if (!has_index_on(archive, {archive_run_column, archive_chunk_column})) statements.push_back(create_run_index(dialect(), target));
+    if (!key.empty() && !has_index_on(archive, key)) statements.push_back(create_key_index(dialect(), target, key));
+    for (const std::string& statement : statements) {
+      try {
+        execute(statement, {});
+      } catch (Error& e) {
+        throw e.context("archive " + target.table + " would be searched through faster after " + statement);
+      }
+    }
   }
 
   std::string archive_ddl(const Table& source, const ArchiveTable& target) {
@@ -384,7 +422,10 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   /// After a reconnect nothing is known any more.
-  void forget_tables() { tables_.clear(); }
+  void forget_tables() {
+    tables_.clear();
+    insert_shapes_.clear();
+  }
 
   std::vector<KeyColumn> key_columns(const Table& table) const {
     std::vector<KeyColumn> key;
@@ -505,6 +546,7 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   std::map<std::pair<std::string, std::string>, Table> tables_;
+  std::map<std::pair<std::string, std::string>, InsertShape> insert_shapes_;
   std::optional<SqlLedger> ledger_;
   bool ledger_is_older_ = false;
   std::vector<KeyColumn> key_;
