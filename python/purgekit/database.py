@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from purgekit.packs import advice_for
 from purgekit.plugins import find_backends
 from purgekit.recorded import Recorded
 from purgekit.report import Json, Plan, Report
+from purgekit.restoring import RestoreReport, restore
 from purgekit.state import new_run_id
 from purgekit.text import printable
 from purgekit.url import Target, find_password, parse_url
@@ -213,6 +214,63 @@ class Database:
             "lag_sql": limits.lag_sql or "",
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
+
+    def restore(
+        self,
+        run_id: str,
+        *,
+        policy: str | Sequence[str] | None = None,
+        table: str | Sequence[str] | None = None,
+        where: Mapping[str, object] | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        on_conflict: str = "refuse",
+        hold: bool = True,
+        ledger: str = DEFAULT_LEDGER,
+        lock_wait_ms: int = 1_000,
+        control: _core.RunControl | None = None,
+        on_progress: Progress | None = None,
+    ) -> RestoreReport:
+        """Put rows back that a run has kept in archive tables, parents before children, each row once.
+
+        A chunk comes back in one transaction, in which the archive marks it; so a restore that was stopped or killed is
+        gone on with by the same call. The archive keeps all rows.
+
+        Args:
+            run_id: the run that deleted them, as in ``history``.
+            policy: only what these policies of the run deleted.
+            table: only rows of these tables.
+            where: column to value: only rows that have all of them, and children of such rows.
+            since: only what was deleted at or after this instant (UTC without a zone).
+            until: only what was deleted before it.
+            on_conflict: where a row with the same key is there: ``refuse`` stops, ``skip`` leaves the archived row in
+                the archive, ``replace`` overwrites.
+            hold: keep the next purge from taking the restored rows again.
+            ledger: where the run is recorded.
+            lock_wait_ms: longest wait for a locked row.
+            control: to stop or cancel it from elsewhere.
+            on_progress: called with a dict after each chunk, on the thread that called.
+
+        Raises:
+            PurgekitError: nothing was changed.
+            PurgeFailed: it failed part-way; ``restored`` of the error tells what came back.
+        """
+        return restore(
+            self._connection,
+            str(self._target),
+            run_id,
+            policy=policy,
+            table=table,
+            where=where,
+            since=since,
+            until=until,
+            on_conflict=on_conflict,
+            hold=hold,
+            ledger=ledger,
+            lock_wait_ms=lock_wait_ms,
+            control=control,
+            on_progress=on_progress,
+        )
 
     def history(self, ledger: str = DEFAULT_LEDGER) -> list[Json]:
         """The runs that the database's own ledger knows, the newest first."""

@@ -10,6 +10,7 @@ from purgekit.text import printable
 
 if TYPE_CHECKING:
     from purgekit.report import Report
+    from purgekit.restoring import RestoreReport
 
 
 class PurgekitError(Exception):
@@ -70,7 +71,8 @@ class PurgeRefused(PurgekitError):  # noqa: N818 - says what happened
 
 
 class PurgeFailed(PurgekitError):  # noqa: N818 - says what happened
-    """A run failed part-way. What was done is committed and recorded in ``report``; running again goes on."""
+    """It failed part-way. What was done is committed and in ``report`` or ``restored``; running again goes on."""
 
     default_code = "failed"
     report: Report | None = None
+    restored: RestoreReport | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from purgekit.cli import backends, demo, history, packs, plan, run_command, tune_command
+from purgekit.cli import backends, demo, history, packs, plan, restore_command, run_command, tune_command
 from purgekit.cli.output import print_error
 from purgekit.errors import PurgeFailed, PurgekitError
 from purgekit.redaction import redact
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("plan")(plan.plan)
 app.command("run")(run_command.run)
+app.command("restore")(restore_command.restore)
 app.command("tune")(tune_command.tune)
 app.command("history")(history.history)
 app.command("packs")(packs.packs)
