@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         sql,
     )
     from purgekit.report import Plan, Report
+    from purgekit.restoring import RestoreReport
+    from purgekit.retention import archive_retention
 
 # Loaded when first used: what starts the interpreter often (schedulers, shells) should not wait for the engine.
 _HOMES = {
@@ -57,6 +59,8 @@ _HOMES = {
         "sql",
     ),
     "purgekit.report": ("Plan", "Report"),
+    "purgekit.restoring": ("RestoreReport",),
+    "purgekit.retention": ("archive_retention",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -76,10 +80,12 @@ __all__ = [
     "PurgeRefused",
     "PurgekitError",
     "Report",
+    "RestoreReport",
     "RunControl",
     "__version__",
     "all_of",
     "any_of",
+    "archive_retention",
     "backends",
     "col",
     "connect",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from purgekit._core import Dependent, Policy, Predicate, distrust
 from purgekit.errors import PolicyError
 from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
+from purgekit.retention import archive_retention
 from purgekit.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_policy_file(path: Path) -> list[Policy]:
         label = table.get("name") if isinstance(table, dict) else None
         label = label if isinstance(label, str) and label else f"number {number}"
         try:
-            policy = _policy(table)
+            policy, *archives = _policies(table)
         except PolicyError as error:
             raise PolicyError(
                 f"{name}: policy '{printable(label)}': {str(error).removeprefix(f'policy {printable(label)}: ')}",
@@ -52,7 +53,7 @@ def read_policy_file(path: Path) -> list[Policy]:
             raise PolicyError(
                 f"{name}: two policies are named '{printable(policy.name)}'; rename one", policy=policy.name
             )
-        policies.append(policy)
+        policies += [policy, *archives]
     return policies
 
 
@@ -79,7 +80,8 @@ def _tables(path: Path) -> list[Any]:
     return tables
 
 
-def _policy(table: Any) -> Policy:
+def _policies(table: Any) -> list[Policy]:
+    """The policy, and those that its archives are purged by."""
     from pydantic import ValidationError
 
     from purgekit.policyfaults import first_fault
@@ -92,7 +94,7 @@ def _policy(table: Any) -> Policy:
     where = _rule(checked, "the policy")
     if where is None:
         raise PolicyError("it has no rule, so every row would go; give it expired, created or another rule")
-    return Policy(
+    policy = Policy(
         checked.name,
         table=checked.table,
         where=where,
@@ -105,6 +107,9 @@ def _policy(table: Any) -> Policy:
         strategy=checked.strategy,
         move_window=checked.move_window,
     )
+    if checked.archive_retention is None:
+        return [policy]
+    return [policy, *archive_retention(policy, checked.archive_retention)]
 
 
 def _dependent(child: schema.Child) -> Dependent:

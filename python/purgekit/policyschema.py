@@ -115,5 +115,6 @@ class PolicyTable(Rule):
     optional: bool = False
     held_while: Rule | None = None
     archive: Annotated[str | None, Field(min_length=1)] = None
+    archive_retention: Annotated[str | None, Field(min_length=1)] = None
     strategy: str = "auto"
     move_window: str = "60s"
