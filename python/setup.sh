@@ -3,7 +3,7 @@
 
 # What building purgekit takes, in Debian's and Ubuntu's names.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config libsqlite3-dev libpqxx-dev libmysqlcppconn-dev
-libspdlog-dev nlohmann-json3-dev"
+libspdlog-dev nlohmann-json3-dev libzstd-dev libssl-dev"
 
 # Where ccache is installed, a second checkout elsewhere finds what the first one compiled.
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1

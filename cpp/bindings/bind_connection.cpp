@@ -7,8 +7,10 @@
 #include "convert.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/flight.hpp"
+#include "purgekit/hold.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/registry.hpp"
+#include "purgekit/restore.hpp"
 #include "purgekit/runner.hpp"
 #include "purgekit/session.hpp"
 
@@ -89,6 +91,50 @@ class Connection {
     return json;
   }
 
+  std::string hold_add(const HoldRequest& request) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_add(s, request); });
+    return json;
+  }
+
+  std::string hold_list(const std::string& ledger) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_list(s, ledger); });
+    return json;
+  }
+
+  std::string hold_release(const std::string& ledger, const std::string& id) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::hold_release(s, ledger, id); });
+    return json;
+  }
+
+  std::string restore(const RestoreOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
+    std::string json;
+    std::optional<py::error_already_set> callback_error;
+    with_session(
+        [&](Session& s, Caller& caller) {
+          RestoreSink sink;
+          if (!on_progress.is_none()) {
+            sink = [&](const RestoredTable& t, double elapsed_s) {
+              caller.run([&] {
+                using namespace py::literals;
+                try {
+                  if (!callback_error) on_progress(py::dict("table"_a = t.table, "rows_restored"_a = t.rows_restored, "rows_skipped"_a = t.rows_skipped, "elapsed_s"_a = elapsed_s));
+                } catch (py::error_already_set& e) {
+                  callback_error.emplace(e);
+                  control->stop("on_progress raised");
+                }
+              });
+            };
+          }
+          json = run_restore(s, params_, options, *control, sink).to_json();
+        },
+        [&] { control->stop("signal"); });
+    if (callback_error) throw py::error_already_set(*callback_error);
+    return json;
+  }
+
   void cancel() {
     const std::shared_ptr<Session> session = session_;
     if (session) session->cancel();
@@ -166,6 +212,13 @@ Reclaim to_reclaim(const std::string& word) {
   bad_policy("unknown reclaim " + word + did_you_mean(word, {"none", "statistics", "space"}));
 }
 
+pk_conflict to_conflict(const std::string& word) {
+  if (word == "refuse") return PK_CONFLICT_REFUSE;
+  if (word == "skip") return PK_CONFLICT_SKIP;
+  if (word == "replace") return PK_CONFLICT_REPLACE;
+  bad_policy("unknown on-conflict " + word + did_you_mean(word, {"refuse", "skip", "replace"}));
+}
+
 Zones to_zones(const py::object& object) {
   Zones zones;
   if (object.is_none()) return zones;
@@ -189,6 +242,13 @@ void bind_connection(py::module_& module) {
 
   py::class_<Plan>(module, "Plan", py::is_final())
       .def("to_json", &Plan::to_json)
+      .def_property_readonly("identity", [](const Plan& plan) { return plan.server.identity; })
+      .def_property_readonly("fingerprints",
+                             [](const Plan& plan) {
+                               std::vector<std::string> out;
+                               for (const PolicyPlan& p : plan.policies) out.push_back(p.skipped ? "" : fingerprint(p.table));
+                               return out;
+                             })
       .def_property_readonly("policies", [](const Plan& plan) {
         std::vector<Policy> out;
         for (const PolicyPlan& p : plan.policies) out.push_back(p.policy);
@@ -202,11 +262,12 @@ void bind_connection(py::module_& module) {
       .def(
           "plan",
           [](Connection& c, const std::vector<Policy>& policies, std::optional<std::int64_t> now_ns, bool exact, std::int64_t count_budget_ms, bool /*accept_clock*/,
-             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms) {
-            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms});
+             std::optional<double> max_fraction, std::int64_t chunk_rows, const py::object& zones, const std::optional<std::string>& archive, bool rehearse, double chunk_ms,
+             const std::string& ledger, std::size_t sample, bool unmask) {
+            return c.plan(policies, PlanOptions{now_ns, exact, count_budget_ms, max_fraction, chunk_rows, to_zones(zones), archive.value_or(""), rehearse, chunk_ms, ledger, sample, unmask});
           },
           "policies"_a, py::kw_only(), "now_ns"_a = py::none(), "exact"_a = false, "count_budget_ms"_a = 2'000, "accept_clock"_a = false, "max_fraction"_a = py::none(),
-          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0)
+          "chunk_rows"_a = 1'000, "zones"_a = py::none(), "archive"_a = py::none(), "rehearse"_a = false, "chunk_ms"_a = 100.0, "ledger"_a = "purgekit_ledger", "sample"_a = 0, "unmask"_a = false)
       .def(
           "run",
           [](Connection& c, const Plan& plan, const std::string& run_id, const std::string& ledger, const std::shared_ptr<RunControl>& control, const py::object& on_progress, double chunk_ms,
@@ -227,8 +288,37 @@ void bind_connection(py::module_& module) {
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
           "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none(),
           "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "")
+      .def(
+          "restore",
+          [](Connection& c, const std::string& restored_run_id, const std::string& run_id, const std::string& ledger, const std::vector<std::string>& policies,
+             const std::vector<std::string>& tables, const std::vector<std::pair<std::string, py::object>>& where, std::optional<std::int64_t> since_ns,
+             std::optional<std::int64_t> until_ns, const std::string& on_conflict, bool hold, std::uint32_t lock_wait_ms, const std::shared_ptr<RunControl>& control,
+             const py::object& on_progress) {
+            RestoreOptions options{run_id, restored_run_id, ledger, policies, tables, {}, since_ns, until_ns, to_conflict(on_conflict), hold, lock_wait_ms};
+            for (const auto& [column, value] : where) options.where.emplace_back(column, to_value(value));
+            return c.restore(options, control ? control : std::make_shared<RunControl>(), on_progress);
+          },
+          "restored_run_id"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "policies"_a = std::vector<std::string>(), "tables"_a = std::vector<std::string>(),
+          "where"_a = py::list(), "since_ns"_a = py::none(), "until_ns"_a = py::none(), "on_conflict"_a = "refuse", "hold"_a = true, "lock_wait_ms"_a = 1'000,
+          "control"_a = py::none(), "on_progress"_a = py::none())
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
+      .def(
+          "hold_add",
+          [](Connection& c, const std::string& table, const std::optional<Predicate>& rule, const py::sequence& keys, const std::vector<std::string>& key_columns, bool typed_as_text,
+             const std::string& reason, const std::string& by, const std::string& ledger, double wait_s) {
+            HoldRequest request{ledger, table, rule, key_columns, {}, typed_as_text, reason, by, wait_s};
+            for (const py::handle key : keys) {
+              std::vector<Value> values;
+              for (const py::handle value : py::reinterpret_borrow<py::sequence>(key)) values.push_back(to_value(value));
+              request.keys.push_back(std::move(values));
+            }
+            return c.hold_add(request);
+          },
+          "table"_a, py::kw_only(), "rule"_a = py::none(), "keys"_a = py::tuple(), "key_columns"_a = std::vector<std::string>(), "typed_as_text"_a = false, "reason"_a = "", "by"_a = "",
+          "ledger"_a = "purgekit_ledger", "wait_s"_a = 60.0)
+      .def("hold_list", &Connection::hold_list, "ledger"_a = "purgekit_ledger")
+      .def("hold_release", &Connection::hold_release, "ledger"_a, "id"_a)
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())
       .def("close", &Connection::close);
 }

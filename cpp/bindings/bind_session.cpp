@@ -121,6 +121,16 @@ void bind_session(py::module_& module) {
           },
           "policy"_a, "now_ns"_a)
       .def(
+          "sample_rows",
+          [](S& s, const Policy& policy, std::int64_t now_ns, std::size_t most) {
+            std::vector<sdk::Value> values;
+            s.with_purge(policy, now_ns, "", [&](const pk_purge& purge) { values = s.get().sample_rows(purge, most); });
+            py::list out;
+            for (const sdk::Value& v : values) out.append(v.kind == PK_VALUE_NULL ? py::object(py::none()) : py::object(py::make_tuple(v.text, v.i64)));
+            return out;
+          },
+          "policy"_a, "now_ns"_a, "most"_a)
+      .def(
           "propose",
           [](S& s, const Policy& policy, std::int64_t now_ns, std::int64_t rows_total, std::int64_t rows_matching) {
             std::vector<sdk::Walk> walks;
@@ -154,6 +164,20 @@ void bind_session(py::module_& module) {
       .def(
           "archive_create", [](S& s, const Policy& policy, const ArchiveNames& archives) { s.with_purge(policy, 0, "", [&](const pk_purge& purge) { s.get().archive_create(purge); }, archives); },
           "policy"_a, "archives"_a)
+      .def(
+          "restore_next",
+          [](S& s, const std::string& table, const std::pair<std::string, std::string>& archive, const std::string& run_id, std::int64_t after, std::uint32_t conflict,
+             std::uint32_t lock_wait_ms) {
+            sdk::Restored r;
+            s.released([&] {
+              const sdk::Table t = s.get().describe(parse_table_name(table));
+              r = s.get().restore_next({sdk::to_text(t.schema), sdk::to_text(t.name), {sdk::to_text(archive.first), sdk::to_text(archive.second)}, sdk::to_text(run_id), nullptr,
+                                        conflict, lock_wait_ms},
+                                       after);
+            });
+            return py::dict("chunk"_a = r.chunk, "rows_restored"_a = r.rows_restored, "rows_skipped"_a = r.rows_skipped, "done"_a = r.done);
+          },
+          "table"_a, "archive"_a, "run_id"_a, "after"_a = 0, "conflict"_a = 0, "lock_wait_ms"_a = 1'000)
       .def("lock_run", [](S& s, const std::string& key) { s.released([&] { s.get().lock_run(key); }); }, "key"_a)
       .def("unlock_run", [](S& s, const std::string& key) { s.released([&] { s.get().unlock_run(key); }); }, "key"_a)
       .def(

@@ -1,10 +1,14 @@
 #include "archive.hpp"
 
+#include <filesystem>
 #include <map>
+#include <system_error>
 #include <utility>
 
+#include "archive_file.hpp"
 #include "json.hpp"
 #include "purgekit/error.hpp"
+#include "purgekit/sdk/arrow_c.hpp"
 #include "purgekit/sdk/error.hpp"
 
 namespace purgekit {
@@ -18,18 +22,61 @@ std::string filled_in(std::string pattern, const std::string& table) {
   return pattern;
 }
 
+bool is_path(const std::string& request) { return request.rfind("table:", 0) != 0 && request.find('/') != std::string::npos; }
+
 }  // namespace
 
 std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents) {
-  if (request.empty()) return {};
+  if (request.empty() || is_path(request)) return {};
   const bool named = request.rfind("table:", 0) == 0;
   if (!named && request != "table") {
-    refuse("archive_not_offered", "archive " + printable(request) + ": keeping rows in files is not offered by this version; write table or table:NAME");
+    refuse("archive_not_offered", "archive " + printable(request) + " is neither: write table, table:NAME, or the path of a folder with a / in it, such as " + printable(request) + "/");
   }
   const sdk::TableName name = parse_table_name(named ? request.substr(6) : default_name);
   std::vector<sdk::ArchiveTable> out{{name.schema.empty() ? table.schema : name.schema, filled_in(name.name, table.name)}};
   for (const sdk::Dependent& d : dependents) out.push_back({d.schema, filled_in(default_name, d.table)});
   return out;
+}
+
+std::optional<ArchiveFiles> resolve_archive_files(const std::string& request, Catalogue& catalogue, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents) {
+  if (!is_path(request)) return std::nullopt;
+  if (request.find('\0') != std::string::npos || printable(request) != request) refuse("archive_unfit", "the path of an archive must be UTF-8 without control characters");
+  std::error_code problem;
+  const std::filesystem::path folder = std::filesystem::weakly_canonical(std::filesystem::absolute(request), problem);
+  if (problem) refuse("archive_unfit", "archive " + printable(request) + " can't be reached: " + problem.message());
+  if (std::filesystem::exists(folder, problem) && !std::filesystem::is_directory(folder, problem)) {
+    refuse("archive_unfit", "archive " + folder.string() + " is not a folder; name another, or archive = \"table\"");
+  }
+  std::string path = folder.string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  ArchiveFiles out{path, {{table_name_text(table.schema, table.name), table.columns}}};
+  for (const sdk::Dependent& d : dependents) {
+    const std::string name = table_name_text(d.schema, d.table);
+    out.tables.push_back({name, catalogue.table(name).columns});
+  }
+  return out;
+}
+
+const pk_sink& planning_sink() {
+  static const pk_sink sink{nullptr, [](void*, std::size_t, ArrowSchema* schema, ArrowArray* rows, pk_error* error) -> int32_t {
+    rows->release(rows);
+    schema->release(schema);
+    return sdk::Error(PK_INTERNAL, "rows were deleted for a mere plan, which is a defect of the backend").to_c(error);
+  }};
+  return sink;
+}
+
+void check_archive_files(const PolicyPlan& plan, const RunOptions& options) {
+  if (!plan.files) return;
+  if (options.ledger == "none") {
+    refuse("archive_ledger", "an archive in files needs the ledger, which says how much of a file counts after a crash; leave --ledger none out, or keep the rows in a table (--archive table)");
+  }
+  try {
+    make_folders(plan.files->folder);
+    probe_folder(plan.files->folder);
+  } catch (const EngineError& e) {
+    refuse(e.code() == "archive_full" ? e.code() : "archive_unfit", "archive " + plan.files->folder + " can't be written: " + e.message());
+  }
 }
 
 bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& archives, const pk_purge& purge, bool to_run) {

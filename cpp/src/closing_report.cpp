@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hold.hpp"
 #include "purgekit/sdk/error.hpp"
 
 namespace purgekit {
@@ -10,7 +11,8 @@ void closing_report(PolicyWork& work, Worker& worker, Session& session) {
   const PolicyPlan& plan = work.plan;
   PolicyReport& report = work.report;
   const LowerInput input = worker.input(plan.now_ns);
-  report.rows_left = worker.count(lower(plan.policy.where, input));
+  const Predicate rule = purgeable(plan.policy, work.holds);
+  report.rows_left = worker.count(lower(rule, input));
   if (report.rows_left == 0) return;
   const auto sample = [&](const LoweredPredicate& predicate) {
     try {
@@ -20,18 +22,18 @@ void closing_report(PolicyWork& work, Worker& worker, Session& session) {
     }
   };
   for (const sdk::Reference& guard : plan.guards) {
-    const LoweredPredicate held = lower_held(plan.policy.where, input, guard);
+    const LoweredPredicate held = lower_held(rule, input, guard);
     const std::int64_t rows = worker.count(held);
     if (rows == 0) continue;
     report.blocked.push_back({report.table, "foreign_key", guard.name, rows, sample(held), table_name_text(guard.child_schema, guard.child_table) + " still refers to them"});
   }
   if (plan.policy.held_while) {
-    const LoweredPredicate held = lower_guarded(Predicate::all_of({plan.policy.where, *plan.policy.held_while}), input, plan.guards);
+    const LoweredPredicate held = lower_guarded(Predicate::all_of({rule, *plan.policy.held_while}), input, plan.guards);
     if (const std::int64_t rows = worker.count(held); rows > 0) {
       report.blocked.push_back({report.table, "held", "", rows, sample(held), "held back by the policy's held_while"});
     }
   }
-  const LoweredPredicate free = lower_guarded(plan.policy.deletable(), input, plan.guards);
+  const LoweredPredicate free = worker.deletable(plan.now_ns);
   const std::int64_t others = worker.count(free);
   if (others == 0) return;
   const std::string key = sample(free);

@@ -50,15 +50,31 @@ Json new_entry(const Json& record, const std::string& id) {
           {"database", foreign_text(record, "database")},
           {"status", foreign_text(record, "status")},
           {"exit_code", foreign_count(record, "exit_code")},
+          {"kind", foreign_text(record, "kind", "purge")},
           {"policies", Json::array()},
+          {"entries", Json::array()},
           {"rows_deleted", 0},
-          {"rows_archived", 0}};
+          {"rows_archived", 0},
+          {"rows_restored", 0}};
+}
+
+// Of one policy and its own table, without dependents where the record tells them apart.
+Json entry_of(const Json& record, std::int64_t rows) {
+  const bool planned = record.contains("rows_purgeable");
+  return {{"policy", foreign_text(record, "policy")},
+          {"table", foreign_text(record, "table")},
+          {"kind", foreign_text(record, "kind", "purge")},
+          {"status", foreign_text(record, "status")},
+          {"rows_purgeable", planned ? Json(foreign_count(record, "rows_purgeable")) : Json(nullptr)},
+          {"rows_deleted", record.contains("rows_of_table") ? foreign_count(record, "rows_of_table") : rows}};
 }
 
 void add(Json& run, const Json& record, std::int64_t rows) {
   run["policies"].push_back(foreign_text(record, "policy"));
+  run["entries"].push_back(entry_of(record, rows));
   run["rows_deleted"] = sum_of(run["rows_deleted"].get<std::int64_t>(), rows);
   if (!foreign_text(record, "archive").empty()) run["rows_archived"] = sum_of(run["rows_archived"].get<std::int64_t>(), rows);
+  run["rows_restored"] = sum_of(run["rows_restored"].get<std::int64_t>(), foreign_count(record, "rows_restored"));
   const std::string status = foreign_text(record, "status");
   if (severity(status) > severity(run["status"].get<std::string>())) run["status"] = status;
   const std::int64_t exit_code = foreign_count(record, "exit_code");

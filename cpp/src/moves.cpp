@@ -12,7 +12,7 @@ namespace {
 
 // What stands in the policy or the command and no backend's stroke can honour.
 std::string own_problem(const PolicyPlan& plan) {
-  if (!plan.archives.empty()) return "a move can't keep the rows it takes away: drop the archive or the strategy";
+  if (keeps_rows(plan)) return "a move can't keep the rows it takes away: drop the archive or the strategy";
   if (!plan.dependents.empty()) return "a move takes no dependents along: purge them by a policy of their own, or drop the strategy";
   return "";
 }

@@ -2,6 +2,7 @@
 
 #include "json.hpp"
 #include "purgekit/duration.hpp"
+#include "row_sample.hpp"
 
 namespace purgekit {
 
@@ -81,7 +82,12 @@ std::string Plan::to_json() const {
     if (p.move) item["move"]["move_window_s"] = static_cast<double>(p.policy.move_window_ns) / 1e9;
     item["proposals"] = Json::array();
     for (const sdk::Move& m : p.proposals) item["proposals"].push_back(move_json(m));
+    item["holds"] = Json::array();
+    for (const HoldInForce& hold : p.holds) item["holds"].push_back({{"id", hold.id}, {"form", hold.form}, {"reason", hold.reason}});
+    item["rows_held"] = or_null(p.rows_held);
+    item["sample"] = sample_json(p);
     item["archive"] = p.archives.empty() ? Json(nullptr) : Json(table_name_text(p.archives[0].schema, p.archives[0].table));
+    if (p.files) item["archive"] = p.files->folder;
     out["policies"].push_back(std::move(item));
   }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);

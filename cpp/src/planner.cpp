@@ -5,6 +5,8 @@
 
 #include "archive.hpp"
 #include "clock_check.hpp"
+#include "hold.hpp"
+#include "hold_rule.hpp"
 #include "json.hpp"
 #include "moves.hpp"
 #include "purgekit/deadline.hpp"
@@ -12,6 +14,7 @@
 #include "purgekit/error.hpp"
 #include "purgekit/sdk/error.hpp"
 #include "rehearsal.hpp"
+#include "row_sample.hpp"
 
 namespace purgekit {
 namespace {
@@ -83,8 +86,6 @@ bool looks_elsewhere(const Predicate& p) {
   if (const auto* r = std::get_if<rule::Not>(&node)) return looks_elsewhere(r->child[0]);
   return false;
 }
-
-bool has_raw_sql(const Predicate& p) { return p.to_json().find("{\"sql\":") != std::string::npos; }
 
 // Rows that match, or nothing when the budget ran out.
 std::optional<std::int64_t> count_within(Session& session, const PurgeSpec& spec, const PlanOptions& options, std::int64_t& budget_ms) {
@@ -166,7 +167,43 @@ void refuse_endless_scan(const PolicyPlan& plan) {
   refuse("scan", full_name(plan.table) + " has about " + std::to_string(plan.rows_total) + " rows and can't be walked: " + plan.walk.reason);
 }
 
-PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server) {
+std::vector<std::string> prepared(Session& session, const PurgeSpec& purge, const PolicyPlan& plan) {
+  try {
+    return session.prepare(purge);
+  } catch (const sdk::Error& e) {
+    if (!plan.files || e.code() != PK_NOT_SUPPORTED) throw;
+    refuse("archive_not_offered", std::string("backend ") + session.backend().name + " can't give deleted rows away to files: " + e.message());
+  }
+}
+
+// A ledger that can't be read is refused by the run; a plan says that it does not know of holds.
+std::vector<sdk::RunRecord> find_holds(Session& session, const std::string& ledger, std::vector<Warning>& warnings) {
+  if (ledger.empty() || ledger == "none") return {};
+  try {
+    const pk_ledger_state state = session.ledger_find(parse_table_name(ledger)).state;
+    if (state == PK_LEDGER_PRESENT || state == PK_LEDGER_OLDER) return hold_notes(session);
+    if (state == PK_LEDGER_ABSENT) return {};
+    warnings.push_back({"holds_unknown", "the ledger " + ledger + " can't be read by this version, so nothing is known of holds: a run refuses"});
+  } catch (const sdk::Error& e) {
+    if (e.connection_lost() || e.code() == PK_CANCELLED) throw;
+    warnings.push_back({"holds_unknown", "the ledger " + ledger + " can't be read, so nothing is known of holds: " + e.message()});
+  }
+  return {};
+}
+
+void count_held(Session& session, const LowerInput& input, const PlanOptions& options, PolicyPlan& plan) {
+  if (plan.holds.empty() && !plan.policy.hold) return;
+  std::int64_t budget_ms = options.count_budget_ms;
+  const LoweredPredicate whole = lower(plan.policy.where, input);
+  const auto matching = plan.exact ? count_within(session, PurgeSpec(plan.table, whole.view()), options, budget_ms) : std::nullopt;
+  if (matching) plan.rows_held = std::max<std::int64_t>(0, *matching - plan.rows_purgeable);
+  std::string by;
+  for (const HoldInForce& hold : plan.holds) by += (by.empty() ? "" : ", ") + hold.id + (hold.reason.empty() ? "" : " (" + hold.reason + ")");
+  if (plan.policy.hold) by += std::string(by.empty() ? "" : ", ") + "the policy's own hold";
+  plan.warnings.push_back({"held", (plan.rows_held ? std::to_string(*plan.rows_held) : std::string("an unknown number of")) + " rows that the rule takes are held and stay: " + by});
+}
+
+PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& policy, const PlanOptions& options, const sdk::Server& server, const std::vector<sdk::RunRecord>& notes) {
   policy.check();
   PolicyPlan plan{policy, false, {}, 0, 0, 0, 0, false, {}, 0, {}, {}, {}, {}, {}, {}};
   plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
@@ -182,25 +219,30 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.chunk_rows = options.chunk_rows;
   check_kind(plan.table);
   const LowerInput input = catalogue.input(*table, plan.now_ns, policy, options.zones);
-  const LoweredPredicate predicate = lower(policy.where, input);
   const std::vector<TimeUse> uses = time_uses(policy.where, input);
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
   check_references(catalogue, plan.table, plan);
   plan.dependents = resolve_dependents(catalogue, policy, plan.table);
-  plan.archives = resolve_archives(options.archive.empty() ? policy.archive : options.archive, plan.table, plan.dependents);
+  plan.holds = holds_in_force(session, catalogue, notes, plan.table, plan.dependents);
+  const LoweredPredicate predicate = lower(purgeable(policy, plan.holds), input);
+  const std::string& archive = options.archive.empty() ? policy.archive : options.archive;
+  plan.archives = resolve_archives(archive, plan.table, plan.dependents);
+  plan.files = resolve_archive_files(archive, catalogue, plan.table, plan.dependents);
   warn_about_server(server, plan);
   if (!plan.table.delete_triggers.empty()) {
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
   }
+  const Predicate doomed = deletable(policy, plan.holds);
   if (has_raw_sql(policy.deletable())) plan.warnings.push_back({"raw_sql", "the rule holds raw SQL, which is trusted like code: " + policy.deletable().to_text()});
-  if (looks_elsewhere(policy.deletable()) || !plan.dependents.empty()) {
+  if (looks_elsewhere(doomed) || !plan.dependents.empty()) {
     plan.warnings.push_back({"snapshot", "conditions on other rows hold as of each deleting statement's snapshot; those on the row itself are re-checked on its latest version"});
   }
   const PurgeSpec matching(plan.table, predicate.view(), "", plan.dependents);
   count_rows(session, matching, options, plan);
+  count_held(session, input, options, plan);
   check_clocks(session, input, uses, plan);
   warn_about_fraction(options, plan);
-  const LoweredPredicate guarded = lower_guarded(policy.deletable(), input, plan.guards);
+  const LoweredPredicate guarded = lower_guarded(doomed, input, plan.guards);
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
   check_archives(session, plan.archives, proposal, false);
   plan_move(session, proposal, options, plan);
@@ -209,8 +251,9 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
     plan.walk = best_walk(plan.walks, plan.table);
   }
   refuse_endless_scan(plan);
-  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives);
-  plan.statements = session.prepare(chosen);
+  const PurgeSpec chosen(plan.table, guarded.view(), plan.walk.id, plan.dependents, plan.archives, "", plan.files ? &planning_sink() : nullptr);
+  plan.statements = prepared(session, chosen, plan);
+  sample_rows(session, chosen, options, plan);
   std::optional<Rehearsal> rehearsal;
   if (options.rehearse && plan.rows_purgeable > 0) {
     try {
@@ -251,8 +294,8 @@ const Table& Catalogue::table(const std::string& written_name) {
   throw EngineError(ErrorKind::policy, "unknown_table", "no table " + printable(written_name) + " in this database" + did_you_mean(name.name, names)).table(written_name);
 }
 
-LowerInput Catalogue::input(const Table& table, std::int64_t now_ns, const Policy& policy, const Zones& zones) {
-  return LowerInput{table, now_ns, policy.grace_ns, zones, [this](const std::string& name) -> const Table& { return readable(this->table(name)); }};
+LowerInput Catalogue::input(const Table& table, std::int64_t now_ns, std::int64_t grace_ns, const Zones& zones) {
+  return LowerInput{table, now_ns, grace_ns, zones, [this](const std::string& name) -> const Table& { return readable(this->table(name)); }};
 }
 
 std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const Table& table) {
@@ -290,9 +333,12 @@ Plan make_plan(Session& session, const std::vector<Policy>& policies, const Plan
   plan.clock_skew_ns = plan.server.clock_utc_ns - now_here_ns();
   plan.zones = options.zones;
   Catalogue catalogue(session);
+  std::vector<Warning> warnings;
+  const std::vector<sdk::RunRecord> notes = find_holds(session, options.ledger, warnings);
   for (const Policy& policy : policies) {
     try {
-      plan.policies.push_back(plan_policy(session, catalogue, policy, options, plan.server));
+      plan.policies.push_back(plan_policy(session, catalogue, policy, options, plan.server, notes));
+      plan.policies.back().warnings.insert(plan.policies.back().warnings.end(), warnings.begin(), warnings.end());
     } catch (EngineError& e) {
       if (e.policy().empty()) e.policy(policy.name);
       if (e.table().empty()) e.table(policy.table);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fuses.hpp"
+#include "hold_rule.hpp"
 #include "json.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
@@ -91,19 +93,24 @@ void Policy::check() const {
     parse_table_name(d.table);
     if (d.on.empty()) bad_policy("policy " + printable(name) + ": dependent " + printable(d.table) + " needs on = { CHILD_COLUMN = \"COLUMN\" }");
   }
+  check_fuses(*this);
 }
 
-Predicate Policy::deletable() const { return held_while ? Predicate::all_of({where, Predicate::negation(*held_while)}) : where; }
+Predicate Policy::purgeable() const { return hold ? Predicate::all_of({where, not_held(*hold)}) : where; }
+
+Predicate Policy::deletable() const { return held_while ? Predicate::all_of({purgeable(), Predicate::negation(*held_while)}) : purgeable(); }
 
 std::string Policy::to_json() const {
   Json out = {{"name", name}, {"table", table}, {"grace", format_duration(grace_ns)}, {"where", Json::parse(where.to_json())}};
   if (max_fraction) out["max_fraction"] = *max_fraction;
   if (optional) out["optional"] = true;
   if (held_while) out["held_while"] = Json::parse(held_while->to_json());
+  if (hold) out["hold"] = Json::parse(hold->to_json());
   if (!archive.empty()) out["archive"] = archive;
   // What is as by default is left out: the text is hashed, and walks begun by an earlier version go on.
   if (strategy != "auto") out["strategy"] = strategy;
   if (move_window_ns != default_move_window_ns) out["move_window"] = format_duration(move_window_ns);
+  write_fuses(fuses, out);
   if (!dependents.empty()) {
     out["dependents"] = Json::array();
     for (const DependentRule& d : dependents) {
@@ -117,11 +124,13 @@ std::string Policy::to_json() const {
 
 Policy Policy::from_json(std::string_view text) {
   const Json json = parse_json(text, "the policy");
-  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "archive", "strategy", "move_window"}, "the policy");
+  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "hold", "archive", "strategy", "move_window", "approval", "within", "min_retention"}, "the policy");
   if (!json.contains("where")) bad_policy("a policy without a rule would take every row; give it one");
   Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}, ""};
   if (json.contains("held_while")) out.held_while = Predicate::from_json(json["held_while"].dump());
+  if (json.contains("hold")) out.hold = Predicate::from_json(json["hold"].dump());
   if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
+  out.fuses = read_fuses(json);
   out.strategy = text_member(json, "strategy", "the policy", "auto");
   if (json.contains("move_window")) out.move_window_ns = duration_of(json["move_window"], "move_window");
   if (json.contains("grace")) out.grace_ns = duration_of(json["grace"], "grace");

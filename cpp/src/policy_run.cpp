@@ -8,6 +8,7 @@
 
 #include "care.hpp"
 #include "closing_report.hpp"
+#include "hold.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -59,6 +60,14 @@ PolicyReport PolicyRun::run() {
     return report;
   }
   const auto rows_left = [&] { return std::max<std::int64_t>(0, plan_.rows_purgeable - report.rows_deleted()); };
+  const auto stopped = [&](const Stop& stop) {
+    report.status = "stopped";
+    report.stop_reason = stop.reason;
+    report.rows_left = rows_left();
+    if (stop.message.empty()) return;
+    report.error_code = stop.reason;
+    report.error_message = stop.message;
+  };
   const auto failed = [&](const std::string& code, const std::string& message) {
     report.status = "failed";
     report.error_code = code;
@@ -70,15 +79,16 @@ PolicyReport PolicyRun::run() {
     take_table();
     look_before(work_);
     walk();
+    tell_what_is_held();
   } catch (const Stop& stop) {
-    report.status = "stopped";
-    report.stop_reason = stop.reason;
-    report.rows_left = rows_left();
+    stopped(stop);
   } catch (const sdk::Error& e) {
     context_.flight.error(report.policy, "the policy", e);
     if (e.code() == PK_FENCED) {
       report.status = "stopped";
       report.stop_reason = "fenced";
+    } else if (const std::string problem = hold_problem(e); !problem.empty()) {
+      stopped({hold_unreadable, problem});
     } else {
       failed(sdk::code_name(e.code()), e.message());
     }
@@ -96,6 +106,10 @@ PolicyReport PolicyRun::run() {
   }
   look_after(work_);
   if (report.stop_reason != "another_run" && work_.keeper.epoch() > 0) record_outcome();
+  if (const FileArchive* files = work_.keeper.files()) {
+    report.archive_files = files->report();
+    report.archived_bytes = files->bytes_written();
+  }
   if (report.status == "failed") report.error_message += "; " + what_is_safe();
   context_.flight.note("end", report.policy, {{"status", report.status}, {"stop_reason", report.stop_reason}, {"error_code", report.error_code},
                                               {"rows_deleted", report.rows_deleted_all()}, {"chunks", report.chunks}, {"retries", report.retries}});
@@ -115,6 +129,7 @@ void PolicyRun::take_table() {
         worker_.lock_run();
       }
       keeper.claim();
+      take_up_holds();
       worker_.prepare(keeper.walk_now_ns());
       report.continues = keeper.continues();
       context_.flight.note("takeover", report.policy, {{"epoch", keeper.epoch()}, {"pass", keeper.pass()}, {"continues", report.continues}});
@@ -193,7 +208,7 @@ void PolicyRun::record_outcome() {
 // A stroke keeps others waiting, so what it would find out at its end is asked beforehand where the plan did not know.
 bool PolicyRun::nothing_to_move() {
   if (!work_.moving()) return false;
-  const auto matching = [&] { return worker_.count(lower_guarded(plan_.policy.deletable(), worker_.input(plan_.now_ns), plan_.guards)); };
+  const auto matching = [&] { return worker_.count(worker_.deletable(plan_.now_ns)); };
   if (work_.fraction_limit >= 0) {
     worker_.refresh_fraction_limit();
     if (matching() > work_.fraction_limit) throw Stop{"max_fraction"};
@@ -210,7 +225,7 @@ void PolicyRun::walk() {
     work_.pass_deleted = 0;
     work_.blocked_in_pass.clear();
     if (!nothing_to_move()) walk_pass();
-    const std::int64_t left = worker_.count(lower_guarded(plan_.policy.deletable(), worker_.input(plan_.now_ns), plan_.guards));
+    const std::int64_t left = worker_.count(worker_.deletable(plan_.now_ns));
     const bool progressed = work_.pass_deleted > 0 || resumed_pass_;
     resumed_pass_ = false;
     // The rule holds for no row that could be deleted; then for none at all, unless something holds rows back.
@@ -227,6 +242,16 @@ void PolicyRun::walk() {
 }
 
 void PolicyRun::walk_pass() {
+  for (;;) {
+    try {
+      return walk_parts();
+    } catch (const sdk::Error& e) {
+      if (e.code() != PK_FENCED || !goes_on_with_holds()) throw;
+    }
+  }
+}
+
+void PolicyRun::walk_parts() {
   const bool begun = resumed_pass_ && (work_.parts.size() > 1 || !work_.parts[0].cursor.empty());
   try {
     walk_together();

@@ -36,10 +36,17 @@ class PolicyRun {
   void walk();
   bool nothing_to_move();
   void walk_pass();
+  void walk_parts();
   void walk_together();
   void cut_walk();
   std::vector<std::string> cuts_of_walk();
   void hire();
+  // policy_run_holds.cpp
+  void take_up_holds();
+  bool goes_on_with_holds();
+  bool rejoin();
+  std::string hold_problem(const sdk::Error& error);
+  void tell_what_is_held();
 
   RunContext& context_;
   const PolicyPlan& plan_;

@@ -45,6 +45,7 @@ struct RunContext {
 /// Ends a policy's run from within: not a failure.
 struct Stop {
   std::string reason;
+  std::string message{};  ///< one line for people, where the reason does not say it all
 };
 
 struct ChunkResult {
@@ -65,7 +66,8 @@ struct PolicyWork {
         plan(policy_plan),
         keeper(run.session, policy_plan, run.options, ordinal, run.plan.server.database),
         pacer(run.options.gentle, run.options.max_rows_per_s),
-        walk(policy_plan.walk) {}
+        walk(policy_plan.walk),
+        holds(policy_plan.holds) {}
 
   RunContext& context;
   const PolicyPlan& plan;
@@ -73,6 +75,7 @@ struct PolicyWork {
   Pacer pacer;
   Pressure pressure{};
   sdk::Walk walk;
+  std::vector<HoldInForce> holds;  ///< as last read; changed while one thread is at work only
   PolicyReport report{};
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 

@@ -46,6 +46,10 @@ Json to_json_value(const PolicyReport& p) {
   }
   Json tables = Json::array();
   for (const TableCount& t : p.tables) tables.push_back({{"table", t.table}, {"rows_deleted", t.rows_deleted}, {"rows_archived", t.rows_archived}});
+  Json files = Json::array();
+  for (const ArchivedFile& f : p.archive_files) {
+    files.push_back({{"table", f.table}, {"path", f.path}, {"rows", f.rows}, {"bytes", f.bytes}, {"sha256", f.sha256}, {"finished", f.finished}});
+  }
   Json waits = Json::object();
   for (const auto& [name, waited_s] : p.waits_s) waits[name] = rounded(waited_s);
   Json out = {{"policy", p.policy},
@@ -70,7 +74,11 @@ Json to_json_value(const PolicyReport& p) {
               {"waits", waits},
               {"chunk_ms", {{"p50", rounded(p.chunk_ms.percentile(0.5))}, {"p99", rounded(p.chunk_ms.percentile(0.99))}, {"max", rounded(p.chunk_ms.max())}}},
               {"blocked", blocked},
+              {"holds", p.holds},
+              {"rows_held", p.rows_held ? Json(*p.rows_held) : Json(nullptr)},
               {"tables", tables},
+              {"archive_files", files},
+              {"archived_bytes", p.archived_bytes},
               {"space", to_json_value(p.space)},
               {"care", to_json_value(p.care)}};
   if (!p.error_code.empty()) out["error"] = {{"code", p.error_code}, {"message", p.error_message}};
@@ -143,7 +151,9 @@ std::string Report::to_json() const {
   Json out = {{"schema", "purgekit.run/1"}, {"run_id", run_id},          {"started_utc", started_utc}, {"continues", nullptr},     {"status", status()},
               {"stop_reason", nullptr},     {"exit_code", exit_code()},  {"rows_deleted", rows_deleted()}, {"rows_archived", rows_archived()}, {"elapsed_s", rounded(elapsed_s)},
               {"policies", Json::array()}};
+  std::int64_t archived_bytes = 0;
   for (const PolicyReport& p : policies) {
+    archived_bytes += p.archived_bytes;
     if (out["continues"].is_null() && !p.continues.empty()) out["continues"] = p.continues;
     if (out["stop_reason"].is_null() && !p.stop_reason.empty()) out["stop_reason"] = p.stop_reason;
     if (!out.contains("error") && !p.error_code.empty()) {
@@ -151,6 +161,7 @@ std::string Report::to_json() const {
     }
     out["policies"].push_back(to_json_value(p));
   }
+  out["archived_bytes"] = archived_bytes;
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -6,6 +6,7 @@
 
 #include "archive.hpp"
 #include "care.hpp"
+#include "hold.hpp"
 #include "json.hpp"
 #include "moves.hpp"
 #include "policy_run.hpp"
@@ -99,6 +100,26 @@ PurgeSpec archive_spec(const PolicyPlan& p) {
   return PurgeSpec(p.table, no_rows.view(), "", p.dependents, p.archives);
 }
 
+// The takeover reads them again; a hold that can't be read is found out here, before anything is changed.
+void check_holds(Session& session, const Plan& plan, const RunOptions& o) {
+  if (o.ledger == "none") {
+    log().warn("without a ledger no hold is seen but those in the policies themselves");
+    return;
+  }
+  if (session.ledger_find(parse_table_name(o.ledger)).state == PK_LEDGER_ABSENT) return;
+  const std::vector<sdk::RunRecord> notes = hold_notes(session);
+  Catalogue catalogue(session);
+  for (const PolicyPlan& p : plan.policies) {
+    if (p.skipped || notes.empty()) continue;
+    try {
+      holds_in_force(session, catalogue, notes, p.table, p.dependents);
+    } catch (EngineError& e) {
+      e.policy(p.policy.name).table(p.policy.table);
+      throw;
+    }
+  }
+}
+
 void check_everything(RunContext& context) {
   Session& session = context.session;
   const Plan& plan = context.plan;
@@ -118,6 +139,7 @@ void check_everything(RunContext& context) {
       check_policy(session, p, options);
       check_move_limits(p, options);
       if (check_archives(session, p.archives, archive_spec(p), true)) to_make.push_back(&p);
+      check_archive_files(p, options);
       if (options.reclaim == Reclaim::space) check_room(session, p);
     } catch (EngineError& e) {
       e.policy(p.policy.name).table(p.policy.table);
@@ -128,7 +150,9 @@ void check_everything(RunContext& context) {
   }
   check_replica_lag(session, options);
   if (any) context.watch.start(session.backend(), context.connection, options, context.control);
-  if (any && check_ledger(session, options)) session.ledger_create();
+  const bool to_make_ledger = any && check_ledger(session, options);
+  if (any) check_holds(session, plan, options);
+  if (to_make_ledger) session.ledger_create();
   for (const PolicyPlan* p : to_make) session.archive_create(archive_spec(*p));
 }
 

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
+#include "archive_record.hpp"
 #include "foreign_record.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -21,10 +23,6 @@ std::uint64_t fnv1a(std::string_view text) {
   return hash;
 }
 
-std::string now_utc() {
-  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
-}
-
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // A record as it may be written back, of what stands in a slot: texts of ours and nothing else.
@@ -32,6 +30,10 @@ Json copied(const Json& record, std::int64_t rows_deleted) {
   Json out = {{"status", foreign_text(record, "status")}, {"exit_code", foreign_count(record, "exit_code")}, {"rows_deleted", rows_deleted}};
   for (const char* key : {"run_id", "policy", "table", "started_utc", "database", "continues", "slot", "stop_reason", "archive"}) out[key] = foreign_text(record, key);
   out["rows_archived"] = foreign_text(record, "archive").empty() ? 0 : rows_deleted;
+  for (const char* key : {"rows_purgeable", "rows_of_table"}) {
+    if (record.contains(key)) out[key] = foreign_count(record, key);
+  }
+  if (record.contains("archives")) out["archives"] = archive_record(kept_tables(record));
   return out;
 }
 
@@ -44,6 +46,13 @@ std::vector<WalkPart> parts_of(const Json& document) {
     if (!part.is_array() || part.size() != 2 || !part[0].is_string() || !part[1].is_string()) return {};
     out.push_back({part[0].get<std::string>(), part[1].get<std::string>()});
   }
+  return out;
+}
+
+// Told to whoever adds a hold on one of them.
+Json dependents_of(const PolicyPlan& plan) {
+  Json out = Json::array();
+  for (const sdk::Dependent& d : plan.dependents) out.push_back(table_name_text(d.schema, d.table));
   return out;
 }
 
@@ -75,6 +84,10 @@ Json left_behind(const sdk::Slot& old, const Json& document) {
 
 }  // namespace
 
+std::string now_utc() {
+  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
+}
+
 void check_slot(const sdk::Slot& slot) {
   for (const std::int64_t number : {slot.epoch, slot.seq, slot.rows_deleted}) {
     if (believable(number)) continue;
@@ -103,6 +116,20 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
     hash_ = text;
   }
   if (!plan.archives.empty()) archive_ = table_name_text(plan.archives[0].schema, plan.archives[0].table);
+  if (enabled_ && plan.files) {
+    archive_ = plan.files->folder;
+    FileSet own;
+    own.stem = safe_name(options.run_id) + "." + (number + 1);
+    own.run_id = options.run_id;
+    own.runs = {options.run_id};
+    own.policy = plan.policy.name;
+    own.policy_hash = hash_;
+    own.database = database;
+    own.place = safe_name(database);
+    own.started_utc = started_utc_;
+    files_ = std::make_unique<FileArchive>(*plan.files, std::move(own));
+  }
+  archives_ = archive_record(kept_tables(plan));
   slot_.key = enabled_ ? slot_key(plan.table) : "";
   slot_.pass = 1;
   slot_.cutoff_ns = plan.now_ns;
@@ -118,8 +145,10 @@ Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t r
           {"exit_code", exit_code},
           {"rows_deleted", rows_deleted},
           {"archive", archive_},
+          {"archives", archives_},
           {"rows_archived", archive_.empty() ? 0 : rows_deleted},
           {"continues", continues_},
+          {"dependents", dependents_of(plan_)},
           {"slot", slot_.key}};
 }
 
@@ -130,8 +159,8 @@ void SlotKeeper::claim() {
   const sdk::Slot old = session_.slot_lock(slot_.key, claim_wait_ms);
   check_slot(old);
   const Json document = foreign_record(old.document);
-  if (slot_.epoch > 0 && old.epoch == slot_.epoch && old.run_id == options_.run_id) {
-    session_.rollback();  // a takeover of ours whose answer was lost: it stands
+  if (slot_.epoch > 0 && old.epoch >= slot_.epoch && old.run_id == options_.run_id) {
+    session_.rollback();  // a takeover of ours whose answer was lost: it stands, whatever holds came since
     slot_ = old;
   } else {
     take_over(old, document);
@@ -142,6 +171,10 @@ void SlotKeeper::claim() {
   if (left_behind_.size() > 1) left_behind_.erase(left_behind_.begin() + 1, left_behind_.end());
   Json own = foreign_record(slot_.document);
   own["taken_over"] = left_behind_;
+  if (files_) {
+    own["left_files"] = files_->close_left(own.value("left_files", Json::array()));
+    files_->verify();
+  }
   slot_.document = dumped(own);
 }
 
@@ -152,6 +185,10 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   const bool plausible = old.cutoff_ns >= 0 && old.cutoff_ns <= plan_.now_ns;
   const std::vector<WalkPart> parts = parts_of(document);
   const bool continued = unfinished && same && plausible && (!old.cursor.empty() || !parts.empty());
+  const bool taken_up = files_ && files_->take_over(document, continued);
+  const Json files = document.value("files", Json());
+  const bool is_closed = old.state == "done" && !(files_ && files.is_object() && foreign_text(files, "folder") == archive_);
+  const Json left = left_files(document, taken_up, is_closed);
   interrupted_ = unfinished;
   slot_.epoch = old.epoch + 1;
   slot_.seq = old.seq;
@@ -166,6 +203,8 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   Json own = {{"identity", plan_.table.identity}, {"walk", plan_.walk.id}, {"archive", archive_}, {"record_id", record_id_},
               {"record", record("running", 0, 0)}, {"taken_over", left_behind_}};
   if (continued && !parts.empty()) own["parts"] = document["parts"];
+  if (files_) own["files"] = files_->state();
+  if (!left.empty()) own["left_files"] = left;
   slot_.document = dumped(own);
   session_.slot_write(slot_);
   session_.commit();
@@ -185,7 +224,7 @@ void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts
   pending_.rows_deleted += rows;
   if (!enabled_) return;
   const bool was_cut = pending_.document.find("\"parts\"") != std::string::npos;
-  if (cut || was_cut || tables.size() > 1) {
+  if (cut || was_cut || tables.size() > 1 || files_) {
     Json document = foreign_record(pending_.document);
     document.erase("parts");
     if (tables.size() > 1) {
@@ -199,21 +238,35 @@ void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts
         if (!part.done) document["parts"].push_back({part.cursor, part.until});
       }
     }
+    if (files_) document["files"] = files_->state();
     pending_.document = dumped(document);
   }
   session.checkpoint(pending_);
 }
 
-void SlotKeeper::committed() { slot_ = pending_; }
+void SlotKeeper::committed() {
+  slot_ = pending_;
+  if (files_) files_->committed();
+}
 
 bool SlotKeeper::resolve(Session& session, std::uint32_t wait_ms) {
   if (!enabled_) throw sdk::Error(PK_IN_DOUBT, "whether the last chunk was committed is not known, and without a ledger it can't be found out");
   const sdk::Slot now = session.slot_lock(slot_.key, wait_ms);
   session.rollback();
-  if (now.epoch != slot_.epoch) throw sdk::Error(PK_FENCED, "another run has taken this table over");
+  if (now.epoch != slot_.epoch && now.run_id != options_.run_id) throw sdk::Error(PK_FENCED, "another run has taken this table over");
   if (now.seq == slot_.seq) return false;
   if (now.seq == slot_.seq + 1) return true;
   throw sdk::Error(PK_CORRUPT, "the ledger's slot of " + plan_.table.name + " was changed by something else");
+}
+
+bool SlotKeeper::rejoin() {
+  if (!enabled_) return false;
+  const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
+  session_.rollback();
+  if (now.run_id != options_.run_id || now.epoch <= slot_.epoch) return false;
+  if (now.seq != slot_.seq) throw sdk::Error(PK_CORRUPT, "the ledger's slot of " + plan_.table.name + " was changed by something else");
+  slot_.epoch = now.epoch;
+  return true;
 }
 
 void SlotKeeper::forget_place() {
@@ -240,7 +293,7 @@ std::optional<bool> SlotKeeper::settle() {
   const sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
   session_.rollback();
   std::int64_t seq = now.seq;
-  if (now.epoch != slot_.epoch) {
+  if (now.epoch != slot_.epoch && now.run_id != options_.run_id) {
     seq = -1;
     const Json document = foreign_record(now.document);
     const auto taken_over = document.find("taken_over");
@@ -258,8 +311,10 @@ void SlotKeeper::finish(const PolicyReport& report) {
   if (!enabled_) return;
   Json outcome = record(report.status, report.exit_code(), report.rows_deleted_all());
   outcome["stop_reason"] = report.stop_reason;
+  outcome["rows_of_table"] = report.rows_deleted();
+  if (plan_.exact) outcome["rows_purgeable"] = plan_.rows_purgeable;
   sdk::Slot now = session_.slot_lock(slot_.key, claim_wait_ms);
-  if (now.epoch == slot_.epoch) {
+  if (now.epoch == slot_.epoch || now.run_id == options_.run_id) {
     // Cursor and counts stay as the last commit left them: it may be one that nobody was told of.
     outcome["rows_deleted"] = now.rows_deleted;
     outcome["rows_archived"] = archive_.empty() ? 0 : now.rows_deleted;
@@ -269,6 +324,7 @@ void SlotKeeper::finish(const PolicyReport& report) {
     now.state = report.status == "completed" ? "done" : "stopped";
     session_.slot_write(now);
     session_.commit();
+    if (files_) files_->finish(report.status == "completed");
   } else {
     session_.rollback();
     // Whoever took over has written our record with the slot's own count; one that is not sure must not replace it.

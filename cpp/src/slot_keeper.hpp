@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "file_archive.hpp"
 #include "json.hpp"
 #include "purgekit/plan.hpp"
 #include "purgekit/report.hpp"
@@ -18,6 +20,9 @@ namespace purgekit {
 
 /// \throws sdk::Error (PK_CORRUPT) when its numbers can't be those of any run.
 void check_slot(const sdk::Slot& slot);
+
+/// This machine's clock, to the millisecond, as records have it.
+std::string now_utc();
 
 /// ASCII key of a table's slot: readable, at most 200 characters.
 std::string slot_key(const sdk::Table& table);
@@ -47,6 +52,9 @@ class SlotKeeper {
   /// The run before this one did not come to its end, so that its last stroke may have been carried out and not counted.
   bool interrupted() const { return interrupted_; }
 
+  /// Where deleted rows are kept in files; nullptr: they are not.
+  FileArchive* files() { return files_.get(); }
+
   /// Write how far the walk is after a chunk into the session's open transaction.
   void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables);
   /// The checkpoint of the chunk is committed.
@@ -55,6 +63,10 @@ class SlotKeeper {
   /// On a new connection: whether the chunk that was in doubt is committed. Throws PK_FENCED when another run took over, and
   /// PK_LOCK_TIMEOUT when the old transaction still hangs.
   bool resolve(Session& session, std::uint32_t wait_ms);
+
+  /// Fenced out: whether that was no takeover but a hold that was added while this run goes on, which then has its table back. Nothing
+  /// may be in doubt. The holds are to be read again.
+  bool rejoin();
 
   /// The same question at the end of the run, when it may have been fenced out since; nullopt: nobody knows any more.
   std::optional<bool> settle();
@@ -82,7 +94,9 @@ class SlotKeeper {
   std::string database_;
   std::string started_utc_;
   std::string hash_;
-  std::string archive_;  // of the policy's own table; empty: none
+  std::string archive_;  // of the policy's own table, or the folder; empty: none
+  Json archives_;        // of all its tables
+  std::unique_ptr<FileArchive> files_;
   std::string continues_;
   bool interrupted_ = false;
   Json left_behind_ = Json::array();  // records of runs before us: id, seq, record

@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "hold.hpp"
 #include "moves.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -40,16 +41,19 @@ Worker::Worker(PolicyWork& work, Session& session, bool primary)
       context_(work.context),
       plan_(work.plan),
       session_(session),
+      frames_(work.plan.files ? std::make_unique<ChunkFrames>(*work.plan.files) : nullptr),
       catalogue_(session),
       sizer_(work.context.options.chunk_ms, work.plan.chunk_rows),
       primary_(primary) {}
 
 LowerInput Worker::input(std::int64_t now_ns) { return catalogue_.input(plan_.table, now_ns, plan_.policy, context_.plan.zones); }
 
+LoweredPredicate Worker::deletable(std::int64_t now_ns) { return lower_guarded(purgekit::deletable(plan_.policy, work_.holds), input(now_ns), plan_.guards); }
+
 void Worker::prepare(std::int64_t now_ns, bool nothing) {
-  const LoweredPredicate predicate = nothing ? lower_no_rows() : lower_guarded(plan_.policy.deletable(), input(now_ns), plan_.guards);
+  const LoweredPredicate predicate = nothing ? lower_no_rows() : deletable(now_ns);
   const std::vector<std::string> statements =
-      session_.prepare(PurgeSpec(plan_.table, predicate.view(), work_.walk.id, plan_.dependents, plan_.archives, context_.options.run_id));
+      session_.prepare(PurgeSpec(plan_.table, predicate.view(), work_.walk.id, plan_.dependents, plan_.archives, context_.options.run_id, frames_ ? &frames_->sink() : nullptr));
   if (primary_) context_.flight.statements(work_.report.policy, statements);
   prepared_nothing_ = nothing;
   prepared_now_ns_ = now_ns;
@@ -167,11 +171,18 @@ bool Worker::try_chunk(std::int64_t& rows, bool stepping_over, Lock& lock) {
   lock.lock();
   const std::int64_t number = work_.next_chunk_number();
   lock.unlock();
+  if (frames_) frames_->start();
   ChunkResult chunk;
   chunk.range = session_.delete_range({part_->cursor, rows, lock_wait_ms, number, part_->until, work_.moving() ? window_ms(plan_) : 0});
   std::vector<std::int64_t> children;
   if (chunk.range.rows_deleted > 0) {
     for (std::size_t i = 0; i < plan_.dependents.size(); ++i) children.push_back(session_.delete_children(i));
+  }
+  std::vector<Frame> frames;
+  if (frames_) {
+    std::vector<std::int64_t> deleted = children;
+    deleted.insert(deleted.begin(), chunk.range.rows_deleted);
+    frames = frames_->finish(deleted);
   }
   lock.lock();
   if (work_.halted || work_.commit_sent) throw Halted{};
@@ -201,6 +212,7 @@ bool Worker::try_chunk(std::int64_t& rows, bool stepping_over, Lock& lock) {
   at_ledger_ = work_.several();
   if (work_.several() && keeper.enabled()) session_.fence(keeper.key(), keeper.epoch(), keeper.seq());
   at_ledger_ = false;
+  if (FileArchive* files = keeper.files()) files->append(number, frames);
   keeper.checkpoint(session_, parts_after(chunk.range), all, tables);
   work_.last_chunk = chunk;
   work_.last_part = part_;
@@ -243,7 +255,7 @@ void Worker::Suspect::passed(std::int64_t visited, bool stepped_over) {
 
 void Worker::add_rows(TableCount& table, std::int64_t rows) const {
   table.rows_deleted += rows;
-  if (!plan_.archives.empty()) table.rows_archived += rows;  // the backend kept every one, or the chunk had failed
+  if (keeps_rows(plan_)) table.rows_archived += rows;  // the backend kept every one, or the chunk had failed
 }
 
 void Worker::count_retry() {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "chunk_frames.hpp"
 #include "policy_work.hpp"
 #include "purgekit/lower.hpp"
 
@@ -28,6 +30,10 @@ class Worker {
 
   std::int64_t count(const LoweredPredicate& predicate);
   LowerInput input(std::int64_t now_ns);
+  /// What a deleting statement tests: the policy and the holds, and no reference to the row.
+  LoweredPredicate deletable(std::int64_t now_ns);
+  /// Have other tables described again: a hold may name new ones.
+  void forget_tables() { catalogue_.forget(); }
   /// Take the cheapest walk for what is left, from its start; `by_every_row`: one that can step over rows. False: there is none.
   bool choose_walk(bool by_every_row);
   void refresh_fraction_limit();
@@ -70,6 +76,7 @@ class Worker {
   RunContext& context_;
   const PolicyPlan& plan_;
   Session& session_;
+  std::unique_ptr<ChunkFrames> frames_;  // where deleted rows go into files
   Catalogue catalogue_;
   ChunkSizer sizer_;
   bool primary_;

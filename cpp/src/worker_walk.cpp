@@ -23,7 +23,7 @@ void Worker::take_other_walk() {
 }
 
 bool Worker::choose_walk(bool by_every_row) {
-  const LoweredPredicate predicate = lower_guarded(plan_.policy.deletable(), input(plan_.now_ns), plan_.guards);
+  const LoweredPredicate predicate = deletable(plan_.now_ns);
   const PurgeSpec spec(plan_.table, predicate.view(), "", plan_.dependents, plan_.archives);
   std::vector<sdk::Walk> walks = session_.propose(spec, plan_.rows_total, plan_.rows_purgeable);
   std::erase_if(walks, [&](const sdk::Walk& w) { return by_every_row ? !can_skip_rows(w) : w.strategy == "scan"; });

@@ -77,7 +77,8 @@ ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, cons
   const bool has_key = key_index(*shape.table) != nullptr;
   const bool others = reads_other_rows(*shape.predicate);
   // Two statements over the same range take the same rows unless a limit or other rows decide which.
-  const bool archives_by_keys = shape.archives && (others || add_tail);
+  const bool keeps = shape.archives || (shape.sink != nullptr && !shape.dialect->has_returning());
+  const bool archives_by_keys = keeps && (others || add_tail);
   const bool needs_keys = archives_by_keys || (!shape.collect.empty() && !shape.dialect->has_returning());
   if (!has_key && (needs_keys || reads_itself(shape))) {
     throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + " has no primary key and no unique key over whole NOT NULL columns, which " +
@@ -91,7 +92,9 @@ ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, cons
     std::vector<std::string> columns = shape.collect;
     const std::vector<std::string> key = key_names(*shape.table);
     columns.insert(columns.end(), key.begin(), key.end());
-    out.sql << "SELECT " << column_names(shape, columns) << " FROM " << target;
+    out.sql << "SELECT ";
+    if (shape.sink != nullptr) out.sql << shape.sink->selected() << ", ";
+    out.sql << column_names(shape, columns) << " FROM " << target;
     add_where(shape, out.sql, add_range, add_tail);
     out.sql << " FOR UPDATE";
   } else {

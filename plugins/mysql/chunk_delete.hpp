@@ -8,6 +8,7 @@
 
 #include "purgekit/sdk/archive.hpp"
 #include "purgekit/sdk/dialect.hpp"
+#include "purgekit/sdk/sink_writer.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
 
@@ -20,11 +21,12 @@ struct DeleteShape {
   const pk_predicate* predicate;
   std::vector<std::string> collect;  ///< columns that children are deleted by
   bool archives;                     ///< what goes is kept in a table
+  const sdk::SinkWriter* sink;       ///< what goes is given to this, or nullptr
 };
 
 struct ChunkDelete {
   sdk::Sql sql;
-  /// `sql` reads and locks the rows, giving `collect` and then the key; they are deleted by their keys afterwards.
+  /// `sql` reads and locks the rows, giving what the sink wants, `collect` and then the key; they are deleted by their keys afterwards.
   bool by_keys = false;
 };
 

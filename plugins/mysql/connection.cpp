@@ -117,7 +117,7 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   move_.reset();
   if (is_move(purge.walk)) return prepare_move(purge);
   leftovers_.look(line_, purge.schema, purge.table);
-  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr};
+  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr, sink(0)};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
   by_keys_.emplace(dialect_, table);
   std::vector<std::string> statements;
@@ -146,7 +146,7 @@ sdk::Deleted MysqlConnection::delete_range(const sdk::Range& range) {
 
 std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& slots) {
   if (!chunk.by_keys) return delete_rows(chunk.sql, slots);
-  collected_ = fetch(chunk.sql, slots);
+  collected_ = sink(0) == nullptr ? fetch(chunk.sql, slots) : give_away(*sink(0), chunk.sql, slots);
   sdk::Rows keys;
   for (const sdk::Row& row : collected_) keys.emplace_back(row.begin() + static_cast<std::ptrdiff_t>(collect_.size()), row.end());
   const std::int64_t deleted = by_keys_->run(static_cast<SqlSession&>(*this), keys, archive(0));
@@ -154,6 +154,12 @@ std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& s
     throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");
   }
   return deleted;
+}
+
+sdk::Rows MysqlConnection::give_away(const sdk::SinkWriter& writer, const Sql& reading, const sdk::Row& slots) {
+  sdk::SinkWriter::Hand hand(writer);
+  stream(reading.text(), reading.params(slots), [&](sdk::Row row) { hand.add(std::move(row)); });
+  return hand.finish().second;
 }
 
 double MysqlConnection::replica_lag() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -56,6 +57,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   const sdk::Dialect& dialect() const override { return dialect_; }
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return line_.execute(text, params); }
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return line_.query(text, params); }
+  void stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit) override { line_.stream(text, params, visit); }
   void begin_transaction() override;
   void commit_transaction() override { line_.commit(); }
   void rollback_transaction() override { line_.rollback(); }
@@ -67,6 +69,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
   bool may_create(const std::string& schema, const std::string& table);
   std::string account();
   void rebuild(const sdk::Purge& purge);
@@ -77,6 +80,7 @@ class MysqlConnection final : public sdk::SqlConnection {
   bool keeps_many_locks() const;
   void set_idle_limit(bool purging);
   std::int64_t remove(const ChunkDelete& chunk, const sdk::Row& slots);
+  sdk::Rows give_away(const sdk::SinkWriter& writer, const sdk::Sql& reading, const sdk::Row& slots);
   std::int64_t explained_rows(const sdk::Sql& select);
 
   Line line_;

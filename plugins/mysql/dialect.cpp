@@ -1,10 +1,19 @@
 #include "dialect.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace purgekit::mysql {
 
 using sdk::Error;
 using sdk::Sql;
 using sdk::Value;
+
+namespace {
+
+bool is_bytes(std::uint32_t kind) { return kind == PK_COLUMN_BYTES || kind == PK_COLUMN_OTHER; }
+
+}  // namespace
 
 // A decimal travels as text, and text is compared with a number as a double; the cast keeps it exact. Everything else has
 // its own type on the wire.
@@ -16,6 +25,40 @@ std::string MysqlDialect::typed(std::string placeholder, std::uint32_t column_ki
 // Binary collation, so that ids differ as they are written; three bytes a character, because InnoDB of MySQL 5.6 takes keys of
 // 767 bytes only.
 std::string MysqlDialect::ledger_suffix() const { return " ENGINE=InnoDB DEFAULT CHARACTER SET utf8 COLLATE utf8_bin"; }
+
+namespace {
+
+// Geometry in all its shapes, which the connector can't read, in the server's own bytes.
+bool is_shape(std::string_view type_name) {
+  constexpr std::array words{"geom", "point", "linestring", "polygon"};
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return type_name.find(word) != std::string_view::npos; });
+}
+
+}  // namespace
+
+// The session's zone is UTC, and the text of an instant says so. Of BIT(5) as many digits: a number would lose the zeros before it. The
+// connector reads a decimal into 64 bytes, and one of 65 digits with sign and point has 67.
+std::string MysqlDialect::for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const {
+  if (column_kind == PK_COLUMN_TIMESTAMP_ZONED) return "CONCAT(" + column + ", '+00')";
+  if (column_kind == PK_COLUMN_DECIMAL) return "CAST(" + column + " AS CHAR)";
+  if (column_kind == PK_COLUMN_OTHER && is_shape(type_name)) return "CAST(" + column + " AS BINARY)";
+  if (column_kind != PK_COLUMN_BIT) return column;
+  const std::size_t digits = type_name.find('(') + 1;
+  return "LPAD(BIN(" + column + "), " + std::string(type_name.substr(digits, type_name.find(')') - digits)) + ", '0')";
+}
+
+// Geometry, and json where it is a type of its own, are among the others: their bytes.
+std::string MysqlDialect::shown(const std::string& column, std::uint32_t kind, int most) const {
+  if (is_bytes(kind)) return "HEX(LEFT(CAST(" + column + " AS BINARY), " + std::to_string(most / 2) + "))";
+  if (kind == PK_COLUMN_BIT) return "CAST(" + column + " + 0 AS CHAR)";
+  return "LEFT(CAST(" + column + " AS CHAR), " + std::to_string(most) + ")";
+}
+
+std::string MysqlDialect::shown_length(const std::string& column, std::uint32_t kind) const {
+  if (is_bytes(kind)) return "LENGTH(" + column + ")";
+  if (kind == PK_COLUMN_BIT) return "CHAR_LENGTH(CAST(" + column + " + 0 AS CHAR))";
+  return "CHAR_LENGTH(CAST(" + column + " AS CHAR))";
+}
 
 Value MysqlDialect::time_value(std::int64_t ns, std::uint32_t) const { return Value::string(sdk::format_time(ns, time_digits())); }
 

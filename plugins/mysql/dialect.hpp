@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "purgekit/sdk/dialect.hpp"
 
@@ -23,13 +24,24 @@ class MysqlDialect : public sdk::Dialect {
   std::string quote(std::string_view identifier) const override { return quote_with(identifier, '`'); }
   std::string typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind kind) const override;
   std::string null_safe_equal(const std::string& a, const std::string& b) const override { return a + " <=> " + b; }
+  // Not by collation, which takes "a" for "A".
+  std::string identical(const std::string& a, const std::string& b) const override { return "BINARY " + a + " <=> BINARY " + b; }
+  std::string replacing(const std::vector<std::string>& key, const std::vector<std::string>& others) const override {
+    std::string out;
+    for (const std::string& column : others.empty() ? key : others) out += (out.empty() ? " ON DUPLICATE KEY UPDATE " : ", ") + quote(column) + " = VALUES(" + quote(column) + ")";
+    return out;
+  }
   bool has_returning() const override { return has_returning_; }
   bool self_subquery_needs_keys() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT IGNORE INTO ", ""}; }
   std::string ledger_long_text() const override { return "LONGTEXT CHARACTER SET utf8mb4"; }
   std::string ledger_suffix() const override;
   std::pair<std::string, std::string> archive_instant() const override { return {"DATETIME(6)", "UTC_TIMESTAMP(6)"}; }
+  std::string for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const override;
   std::size_t max_name_bytes() const override { return 64; }
+
+  std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
+  std::string shown_length(const std::string& column, std::uint32_t kind) const override;
 
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;

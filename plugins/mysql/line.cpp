@@ -256,6 +256,12 @@ std::int64_t Line::execute(const std::string& text, const std::vector<sdk::Value
 }
 
 sdk::Rows Line::query(const std::string& text, const std::vector<sdk::Value>& params) {
+  sdk::Rows rows;
+  stream(text, params, [&](sdk::Row row) { rows.push_back(std::move(row)); });
+  return rows;
+}
+
+void Line::stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit) {
   const Busy busy(*this);
   const Clock::time_point start = Clock::now();
   try {
@@ -264,9 +270,9 @@ sdk::Rows Line::query(const std::string& text, const std::vector<sdk::Value>& pa
     if (text.rfind("DELETE", 0) == 0) statements_.erase(text);
     sql::PreparedStatement& statement = prepared(text);
     const ByteStreams streams = bind_all(statement, params);
-    if (!statement.execute()) return {};
+    if (!statement.execute()) return;
     const std::unique_ptr<sql::ResultSet> result(statement.getResultSet());
-    return read_all(*result);
+    for_each_row(*result, visit);
   } catch (const sql::SQLException& e) {
     statements_.erase(text);
     raise(e, ms_since(start), false);

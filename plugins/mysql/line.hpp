@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,8 @@ class Line {
   /// A prepared statement; rows affected.
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params);
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params);
+  /// The same, row by row; `visit` has no use of this line meanwhile.
+  void stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit);
   /// What a SHOW statement tells, each row by names of columns; NULL is left out.
   std::vector<std::map<std::string, std::string>> show(const std::string& text);
 

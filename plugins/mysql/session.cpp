@@ -85,9 +85,10 @@ std::vector<std::string> warnings_for(Line& line) {
 void settle_session(Line& line, const sdk::ConnectParams& params) {
   line.command("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
   // NO_UNSIGNED_SUBTRACTION: a cutoff minus an unsigned column may be negative. Strict: a value that does not fit is an error
-  // and never a guess. ALLOW_INVALID_DATES: a date such as 31 February that a table holds is archived as it is. No ANSI_QUOTES, NO_BACKSLASH_ESCAPES or PIPES_AS_CONCAT, whatever the server's default.
+  // and never a guess. ALLOW_INVALID_DATES: a date such as 31 February that a table holds is archived as it is.
+  // NO_AUTO_VALUE_ON_ZERO: a restored row keeps the number 0. No ANSI_QUOTES, NO_BACKSLASH_ESCAPES or PIPES_AS_CONCAT, whatever the server's default.
   line.command(
-      "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_UNSIGNED_SUBTRACTION,ALLOW_INVALID_DATES', time_zone = '+00:00', autocommit = 1, "
+      "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_UNSIGNED_SUBTRACTION,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', autocommit = 1, "
       "foreign_key_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, sql_big_selects = 1");
   limit_idle(line, false);
   set_lock_wait_seconds(line, lock_wait_seconds(params.lock_wait_ms, line.is_mariadb()));

@@ -2,6 +2,7 @@
 /// SDK values into the connector's parameters, and its rows back.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <sstream>
 #include <vector>
@@ -16,6 +17,6 @@ using ByteStreams = std::vector<std::unique_ptr<std::istringstream>>;
 
 ByteStreams bind_all(sql::PreparedStatement& statement, const std::vector<sdk::Value>& params);
 
-sdk::Rows read_all(sql::ResultSet& result);
+void for_each_row(sql::ResultSet& result, const std::function<void(sdk::Row)>& visit);
 
 }  // namespace purgekit::mysql

@@ -116,6 +116,7 @@ std::string PgConnection::remove_text(const Leaf& leaf, const WriteRange& range)
 RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) {
   const Sql sql = removal(leaf, range);
   if (!children_first_) {
+    if (const sdk::SinkWriter* writer = sink(0)) return remove_to_sink(*writer, sql, max_rows);
     const std::int64_t rows = delete_rows(sql, {});
     if (rows <= max_rows) return {rows, false};
     collected_.clear();
@@ -150,7 +151,7 @@ std::int64_t PgConnection::remove_with_children(const Leaf& leaf, const Rows& lo
   }
   const sdk::Row addresses{Value::string(addresses_of(locked))};
   const Sql sql = removal_by_address(leaf);
-  const std::int64_t deleted = archive(0) == nullptr ? run(sql, addresses) : archive(0)->move(static_cast<SqlSession&>(*this), sql, addresses).first;
+  const std::int64_t deleted = run_keeping(0, sql, addresses);
   if (deleted != static_cast<std::int64_t>(locked.size())) {
     throw Error(PK_TRIGGER, "a trigger of " + purge_.table + " kept a row whose dependents were to go with it; the chunk was rolled back");
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   const sdk::Dialect& dialect() const override { return dialect_; }
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override;
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override;
+  void stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit) override;
   void begin_transaction() override { line_.begin(); }
   void commit_transaction() override { line_.commit(); }
   void rollback_transaction() override { line_.rollback(); }
@@ -64,6 +66,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
@@ -71,6 +74,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::string remove_text(const Leaf& leaf, const WriteRange& range) const override;
 
   sdk::Sql removal(const Leaf& leaf, const WriteRange& range) const;
+  Removed remove_to_sink(const sdk::SinkWriter& writer, const sdk::Sql& statement, std::int64_t max_rows);
   std::int64_t remove_with_children(const Leaf& leaf, const sdk::Rows& locked);
   sdk::Sql removal_by_address(const Leaf& leaf) const;
   std::int64_t delete_dependent(std::size_t index);

@@ -91,9 +91,7 @@ std::int64_t PgConnection::delete_dependent(std::size_t index) {
     for (const auto& tuple : tuples) add_element(array, tuple[i]);
     arrays.push_back(Value::string(array + "}"));
   }
-  const sdk::Sql sql = dependent_delete(dependent, array_types(dependent));
-  const sdk::ArchiveWriter* writer = archive(index + 1);
-  return writer == nullptr ? run(sql, arrays) : writer->move(static_cast<SqlSession&>(*this), sql, arrays).first;
+  return run_keeping(index + 1, dependent_delete(dependent, array_types(dependent)), arrays);
 }
 
 std::int64_t PgConnection::delete_children(std::size_t index) {

@@ -52,6 +52,11 @@ void PgDialect::bind_time(Sql& out, const pk_node& node, std::int64_t ns) const 
   }
 }
 
+// Its text depends on the server's locale, by which another would read another amount.
+std::string PgDialect::for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view type_name) const {
+  return type_name == "money" ? column + "::numeric" : column;
+}
+
 // 'infinity' is later than any cutoff and so never expires by itself.
 std::string PgDialect::counts(const std::string& column, const pk_node& node) const {
   return is_epoch(node) ? column + " > 0" : column + " > '-infinity'";
@@ -91,6 +96,15 @@ void PgDialect::age_ns(Sql& out, const std::string& column, const pk_node& node)
   add_part(" - EXTRACT(EPOCH FROM date_trunc('minute', ", "))::bigint::numeric * 1000000000");
   add_part(" - EXTRACT(MICROSECONDS FROM ", ")::bigint::numeric * 1000");
   out << " ELSE -1e30 END";
+}
+
+std::string PgDialect::shown(const std::string& column, std::uint32_t kind, int most) const {
+  if (kind == PK_COLUMN_BYTES) return "pg_catalog.encode(pg_catalog.substring(" + column + ", 1, " + std::to_string(most / 2) + "), 'hex')";
+  return "pg_catalog.left(" + column + "::text, " + std::to_string(most) + ")";
+}
+
+std::string PgDialect::shown_length(const std::string& column, std::uint32_t kind) const {
+  return kind == PK_COLUMN_BYTES ? "pg_catalog.octet_length(" + column + ")" : "pg_catalog.char_length(" + column + "::text)";
 }
 
 const std::string& PgDialect::server_zone() const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "purgekit/sdk/dialect.hpp"
 
@@ -23,9 +24,15 @@ class PgDialect final : public sdk::Dialect {
   bool has_returning() const override { return true; }
   bool has_modifying_ctes() const override { return true; }
   std::pair<std::string, std::string> archive_instant() const override { return {"timestamp with time zone", "pg_catalog.clock_timestamp()"}; }
+  std::string for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const override;
   std::size_t max_name_bytes() const override { return 63; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
+  std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
+  std::string shown_length(const std::string& column, std::uint32_t kind) const override;
+  // Some types know no equality.
+  std::string identical(const std::string& a, const std::string& b) const override { return a + "::text IS NOT DISTINCT FROM " + b + "::text"; }
+  std::string overriding_identity() const override { return " OVERRIDING SYSTEM VALUE"; }
   void bind_time(sdk::Sql& out, const pk_node& node, std::int64_t ns) const override;
   std::string counts(const std::string& column, const pk_node& node) const override;
   void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;

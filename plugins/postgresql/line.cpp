@@ -198,7 +198,7 @@ void Line::raise(std::int64_t elapsed_ms, bool committing) {
 std::string Line::opening_text() const {
   std::string text =
       "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; "
-      "SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; "
+      "SET LOCAL IntervalStyle = 'postgres'; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; "
       "SET LOCAL row_security = off; SET LOCAL idle_in_transaction_session_timeout = 30000";
   text += "; SET LOCAL statement_timeout = " + std::to_string(std::min<std::uint32_t>(statement_timeout_ms_, std::numeric_limits<std::int32_t>::max()));
   text += "; SET LOCAL lock_timeout = " + lock_budget(lock_wait_ms_);

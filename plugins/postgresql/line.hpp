@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -99,5 +100,7 @@ Param to_param(const sdk::Value& value);
 
 /// Numbers, booleans and bytes as such; everything else as the server's text.
 sdk::Rows to_rows(const pqxx::result& result);
+/// The same, one row at a time.
+void for_each_row(const pqxx::result& result, const std::function<void(sdk::Row)>& visit);
 
 }  // namespace purgekit::postgresql

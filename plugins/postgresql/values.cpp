@@ -2,6 +2,7 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "line.hpp"
 #include "purgekit/sdk/time_text.hpp"
@@ -94,15 +95,19 @@ Param to_param(const Value& value) {
   return value.text;
 }
 
-sdk::Rows to_rows(const pqxx::result& result) {
-  sdk::Rows rows;
-  rows.reserve(static_cast<std::size_t>(result.size()));
+void for_each_row(const pqxx::result& result, const std::function<void(sdk::Row)>& visit) {
   for (const auto& from : result) {
     sdk::Row row;
     row.reserve(static_cast<std::size_t>(from.size()));
     for (const auto& field : from) row.push_back(field.is_null() ? Value::null() : to_value(field.type(), field.c_str()));
-    rows.push_back(std::move(row));
+    visit(std::move(row));
   }
+}
+
+sdk::Rows to_rows(const pqxx::result& result) {
+  sdk::Rows rows;
+  rows.reserve(static_cast<std::size_t>(result.size()));
+  for_each_row(result, [&](sdk::Row row) { rows.push_back(std::move(row)); });
   return rows;
 }
 

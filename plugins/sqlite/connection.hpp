@@ -2,6 +2,7 @@
 /// The SQLite backend's connection: the SDK's plain-SQL way, with walks along the rowid and along an index.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,12 +34,18 @@ class SqliteConnection final : public sdk::SqlConnection {
   void run_write(const sdk::RunRecord& run) override;
   double replica_lag() override { return -1; }
 
+  // sampling.cpp
+  std::vector<sdk::Value> sample_rows(const sdk::Purge& purge, std::size_t most) override;
+
   // pressure.cpp
   std::vector<sdk::Signal> pressure() override;
 
   // archive.cpp
   std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge& purge) override;
   void archive_create(const sdk::Purge& purge) override;
+
+  // restore.cpp
+  sdk::Restored restore_next(const sdk::Restore& restore, std::int64_t after) override;
 
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;
@@ -69,6 +76,12 @@ class SqliteConnection final : public sdk::SqlConnection {
   const sdk::Dialect& dialect() const override { return dialect_; }
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.execute(text, params); }
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.query(text, params); }
+  void stream(const std::string& text, const std::vector<sdk::Value>& params, const std::function<void(sdk::Row)>& visit) override {
+    db_.for_each(text, params, [&](const sdk::Row& row) {
+      visit(row);
+      return true;
+    });
+  }
   void begin_transaction() override { db_.begin_immediate(); }
   void commit_transaction() override { db_.commit(); }
   void rollback_transaction() override { db_.rollback(); }
@@ -80,6 +93,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void ledger_rights(const sdk::TableName& name, sdk::Ledger& out) override;
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
+  sdk::InsertShape insert_shape(const sdk::Table& table) override;
   void write_delete(sdk::Sql& out, const std::function<void(sdk::Sql&)>& add_range) override;
 
  private:

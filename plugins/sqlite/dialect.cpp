@@ -43,6 +43,12 @@ sdk::Value SqliteDialect::text_bound(const pk_node& node) {
   return sdk::Value::string(sdk::format_time(std::min(node.cutoff_ns, latest) + 2 * sdk::ns_per_day, 0).substr(0, 10));
 }
 
+// By the value's own type, whatever the column declares.
+std::string SqliteDialect::shown(const std::string& column, std::uint32_t, int most) const {
+  return "CASE typeof(" + column + ") WHEN 'blob' THEN hex(substr(" + column + ", 1, " + std::to_string(most / 2) + ")) ELSE substr(CAST(" + column + " AS TEXT), 1, " +
+         std::to_string(most) + ") END";
+}
+
 // Without zeros at the end of the fraction, as most writers leave them off, and "…:00" sorts before "…:00.0".
 sdk::Value SqliteDialect::time_value(std::int64_t ns, std::uint32_t) const {
   std::string text = sdk::format_time(ns, time_digits());

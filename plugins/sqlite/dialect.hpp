@@ -16,12 +16,16 @@ class SqliteDialect : public sdk::Dialect {
     return kind == PK_VALUE_DECIMAL ? "CAST(" + placeholder + " AS NUMERIC)" : placeholder;
   }
   std::string null_safe_equal(const std::string& a, const std::string& b) const override { return a + " IS " + b; }
+  std::string identical(const std::string& a, const std::string& b) const override { return a + " IS " + b + " COLLATE BINARY AND typeof(" + a + ") = typeof(" + b + ")"; }
   std::string for_update() const override { return ""; }  // BEGIN IMMEDIATE holds the whole file
   bool has_returning() const override { return true; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
   int time_digits() const override { return 9; }
   std::pair<std::string, std::string> archive_instant() const override { return {"TEXT", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}; }
+
+  std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
+  std::string shown_length(const std::string& column, std::uint32_t) const override { return "length(" + column + ")"; }
 
   sdk::Value time_value(std::int64_t ns, std::uint32_t storage) const override;
   void time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const override;

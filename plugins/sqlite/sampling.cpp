@@ -48,6 +48,11 @@ std::string SqliteConnection::sample_key(const sdk::Purge& purge) {
   return rows.empty() ? "" : "rowid=" + std::to_string(rows[0].at(0).i64);
 }
 
+std::vector<Value> SqliteConnection::sample_rows(const sdk::Purge& purge, std::size_t most) {
+  const Database::Activity activity(db_);
+  return SqlConnection::sample_rows(purge, most);
+}
+
 /// From evenly spread positions, each telling how dense the rowids are there and what share of them matches.
 std::int64_t SqliteConnection::estimate(const sdk::Purge& purge) {
   const Database::Activity activity(db_);

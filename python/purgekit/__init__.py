@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from purgekit.backend_api import Backend, BackendSession, DbapiBackend
     from purgekit.database import Database, connect
     from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
+    from purgekit.holds import Hold
     from purgekit.limits import Limits
+    from purgekit.planfile import PlanFile, load_plan
     from purgekit.plugins import backends, get_cmake_dir, get_include, load_backend, register_backend
     from purgekit.policies import load_policies
     from purgekit.predicates import (
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
         sql,
     )
     from purgekit.report import Plan, Report
+    from purgekit.restoring import RestoreReport
+    from purgekit.retention import archive_retention
 
 # Loaded when first used: what starts the interpreter often (schedulers, shells) should not wait for the engine.
 _HOMES = {
@@ -41,7 +45,9 @@ _HOMES = {
     "purgekit.backend_api": ("Backend", "BackendSession", "DbapiBackend"),
     "purgekit.database": ("Database", "connect"),
     "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
+    "purgekit.holds": ("Hold",),
     "purgekit.limits": ("Limits",),
+    "purgekit.planfile": ("PlanFile", "load_plan"),
     "purgekit.plugins": ("backends", "get_cmake_dir", "get_include", "load_backend", "register_backend"),
     "purgekit.policies": ("load_policies",),
     "purgekit.predicates": (
@@ -57,6 +63,8 @@ _HOMES = {
         "sql",
     ),
     "purgekit.report": ("Plan", "Report"),
+    "purgekit.restoring": ("RestoreReport",),
+    "purgekit.retention": ("archive_retention",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -67,8 +75,10 @@ __all__ = [
     "Database",
     "DbapiBackend",
     "Dependent",
+    "Hold",
     "Limits",
     "Plan",
+    "PlanFile",
     "Policy",
     "PolicyError",
     "Predicate",
@@ -76,10 +86,12 @@ __all__ = [
     "PurgeRefused",
     "PurgekitError",
     "Report",
+    "RestoreReport",
     "RunControl",
     "__version__",
     "all_of",
     "any_of",
+    "archive_retention",
     "backends",
     "col",
     "connect",
@@ -90,6 +102,7 @@ __all__ = [
     "get_include",
     "keep_latest",
     "load_backend",
+    "load_plan",
     "load_policies",
     "not_referenced_by",
     "referenced_by",

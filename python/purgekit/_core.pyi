@@ -17,6 +17,9 @@ def parse_duration(text: str) -> int:
 def format_duration(duration_ns: int) -> str:
     """Shortest text that parse_duration reads back: ``"1d12h"``."""
 
+def parse_percent(text: str) -> float:
+    """50.0 of ``"50%"`` or ``"50"``; PolicyError when it can't be read."""
+
 def parse_instant(text: str) -> int:
     """Nanoseconds since the epoch of an ISO 8601 instant; without a zone it is UTC. PolicyError when unreadable."""
 
@@ -119,12 +122,20 @@ class Policy:
         archive: str | None = None,
         strategy: str = "auto",
         move_window: str | int = "60s",
+        hold: Predicate | None = None,
+        approval: str | None = None,
+        within: str | None = None,
+        min_retention: str | int | None = None,
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
         goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
         rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
         ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
+        ``hold``: rows that satisfy it, or of which that can't be told, stay and are not purgeable.
+        ``approval``: ``"required"`` lets it run as an approved plan file only. ``within``: ``"50%"``; a run refuses
+        when what may go differs by more from what the last one took. ``min_retention``: a policy whose rule takes
+        younger rows is refused.
         """
     @property
     def name(self) -> str: ...
@@ -148,6 +159,14 @@ class Policy:
     def strategy(self) -> str: ...
     @property
     def move_window_ns(self) -> int: ...
+    @property
+    def hold(self) -> Predicate | None: ...
+    @property
+    def approval(self) -> str | None: ...
+    @property
+    def within_pct(self) -> float | None: ...
+    @property
+    def min_retention_ns(self) -> int | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""
@@ -186,6 +205,12 @@ class Plan:
     def to_json(self) -> str: ...
     @property
     def policies(self) -> list[Policy]: ...
+    @property
+    def identity(self) -> str:
+        """Of the database: the same for every connection to it."""
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of each policy's table: identity, columns and key in one line; empty where the policy is skipped."""
 
 @final
 class Connection:
@@ -222,6 +247,9 @@ class Connection:
         archive: str | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100.0,
+        ledger: str = "purgekit_ledger",
+        sample: int = 0,
+        unmask: bool = False,
     ) -> Plan:
         """``zones``: for each zone name (from_utc_ns, offset_ns) steps, ascending, the first from the far past.
         ``accept_clock`` and ``max_fraction`` (None: the policy's, else 0.98) are checked by ``run``; the plan warns.
@@ -262,10 +290,48 @@ class Connection:
         pass, rows_deleted (policy's own table), rows_total_deleted (all tables), rows_purgeable, share_done, chunk_ms,
         chunk_rows, rows_per_s, eta_s, elapsed_s, waiting (reason or "").
         """
+    def restore(
+        self,
+        restored_run_id: str,
+        *,
+        run_id: str,
+        ledger: str = "purgekit_ledger",
+        policies: Sequence[str] = (),
+        tables: Sequence[str] = (),
+        where: Sequence[tuple[str, object]] = (),
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        on_conflict: str = "refuse",
+        hold: bool = True,
+        lock_wait_ms: int = 1_000,
+        control: RunControl | None = None,
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+    ) -> str:
+        """Put archived rows of a run back; ``purgekit.restore/1`` as JSON, also of one that failed part-way."""
     def last_run(self) -> tuple[str, str]:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
+    def hold_add(
+        self,
+        table: str,
+        *,
+        rule: Predicate | None = None,
+        keys: Sequence[Sequence[object]] = (),
+        key_columns: Sequence[str] = (),
+        typed_as_text: bool = False,
+        reason: str = "",
+        by: str = "",
+        ledger: str = "purgekit_ledger",
+        wait_s: float = 60.0,
+    ) -> str:
+        """Keep a hold, by ``rule`` or by ``keys`` of ``key_columns`` (none: the primary key). Gives it as JSON, with
+        ``added`` and ``rows_held``, once no chunk that began before it can be committed any more.
+        """
+    def hold_list(self, ledger: str = "purgekit_ledger") -> str:
+        """``purgekit.holds/1`` as JSON."""
+    def hold_release(self, ledger: str, id: str) -> str:
+        """Let go of a hold; gives it as JSON."""
     def cancel(self) -> None: ...
     def close(self) -> None: ...
 
@@ -278,6 +344,8 @@ class Session:
     def describe(self, table: str) -> dict[str, Any]: ...
     def tables(self, table: str) -> list[str]: ...
     def count(self, policy: Policy, now_ns: int) -> int: ...
+    def sample_rows(self, policy: Policy, now_ns: int, most: int) -> list[tuple[str, int] | None]:
+        """Values of all columns, row after row: the beginning of the text and its whole length, or None for NULL."""
     def propose(
         self, policy: Policy, now_ns: int, rows_total: int = -1, rows_matching: int = -1
     ) -> list[dict[str, Any]]: ...
@@ -293,6 +361,16 @@ class Session:
     def archive_find(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """For each: state (0 absent, 1 present, 2 unfit), can_create, can_write, problem, ddl, grant_hint."""
     def archive_create(self, policy: Policy, archives: Sequence[tuple[str, str]]) -> None: ...
+    def restore_next(
+        self,
+        table: str,
+        archive: tuple[str, str],
+        run_id: str,
+        after: int = 0,
+        conflict: int = 0,
+        lock_wait_ms: int = 1_000,
+    ) -> dict[str, Any]:
+        """chunk, rows_restored, rows_skipped, done. ``conflict``: 0 refuse, 1 skip, 2 replace."""
     def lock_run(self, key: str) -> None: ...
     def unlock_run(self, key: str) -> None: ...
     def ledger_find(self, name: str) -> dict[str, Any]: ...

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from purgekit import _core
+from purgekit import holds as _holds
+from purgekit.approval import approval_warning, require_approval
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
+from purgekit.fuses import check_within
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for
+from purgekit.planfile import PlanFile
+from purgekit.planfile_check import (
+    DEFAULT_MAX_AGE,
+    MOST_GROWTH_PCT,
+    check_place_and_age,
+    check_sources,
+    check_unchanged,
+)
 from purgekit.plugins import find_backends
+from purgekit.policyhash import policy_hash
+from purgekit.predicates import duration_ns
 from purgekit.recorded import Recorded
 from purgekit.report import Json, Plan, Report
+from purgekit.restoring import RestoreReport, restore
 from purgekit.state import new_run_id
 from purgekit.text import printable
 from purgekit.url import Target, find_password, parse_url
@@ -27,6 +41,7 @@ from purgekit.zones import steps_by_zone
 _log = logging.getLogger("purgekit")
 
 DEFAULT_LEDGER = "purgekit_ledger"
+MOST_SAMPLE_ROWS = 100
 Policies = _core.Policy | Sequence[_core.Policy]
 Progress = Callable[[dict[str, Any]], object]
 Pacer = Callable[[dict[str, Any]], float | None]
@@ -106,56 +121,99 @@ class Database:
         exact: bool = False,
         max_fraction: float | None = None,
         accept_clock: bool = False,
-        archive: str | None = None,
+        archive: str | os.PathLike[str] | None = None,
         rehearse: bool = False,
         chunk_ms: float = 100,
+        ledger: str = DEFAULT_LEDGER,
+        sample: int = 0,
+        unmask: bool = False,
     ) -> Plan:
         """Find out what would be purged and how. Changes nothing.
 
         Args:
             policies: one policy or several.
             now: instead of the database's clock: an ISO instant (UTC without a zone) or a datetime. May lie ahead.
-            exact: count to the end, however long that takes.
+            exact: count to the end, however long that takes. A policy with ``within`` is always counted so.
             max_fraction: ``run`` refuses when a larger share of a table is purgeable; the plan warns.
             accept_clock: ``run`` goes on although a sampled time column looks implausible in its unit.
-            archive: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a schema): where ``run`` keeps what it
-                deletes, in the same transaction. None: as each policy says.
+            archive: where ``run`` keeps what it deletes: ``table`` or ``table:NAME`` (NAME may hold ``{table}`` and a
+                schema), or a folder for files: a path with a ``/`` in it, or a ``Path``. None: as each policy says.
             rehearse: delete one chunk of each policy and roll it back, so that the forecast rests on a measurement. Its
                 rows are locked meanwhile, and triggers run, as in any chunk.
             chunk_ms: target time of one transaction, for the forecast.
+            ledger: whose holds are counted in; give ``run`` the same one. ``none``: nobody's.
+            sample: rows to show of those that would go (up to 100), in ``sample`` of each policy's entry: types and
+                lengths of their values.
+            unmask: show the values too.
         """
         listed = _listed(policies)
+        if not 0 <= sample <= MOST_SAMPLE_ROWS:
+            raise PolicyError(f"sample must lie between 0 and {MOST_SAMPLE_ROWS} rows, not {printable(sample)}")
         options: Json = {
             "now_ns": _now_ns(now),
-            "exact": exact,
+            "exact": exact or any(policy.within_pct is not None for policy in listed),
             "max_fraction": max_fraction,
             "accept_clock": accept_clock,
             "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
-            "archive": archive,
+            "archive": _archive_text(archive),
+            "ledger": ledger,
         }
-        native = self._connection.plan(listed, rehearse=rehearse, chunk_ms=chunk_ms, **options)
-        advice = [self._advice(policy, options) for policy in listed]
-        return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock)
+        native = self._connection.plan(
+            listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
+        )
+        advice = [self._advice(policy, options) + approval_warning(policy) for policy in listed]
+        return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=options["archive"])
+
+    def renew(
+        self,
+        file: PlanFile,
+        *,
+        within: str | None = None,
+        max_plan_age: str | timedelta = DEFAULT_MAX_AGE,
+        ledger: str = DEFAULT_LEDGER,
+    ) -> Plan:
+        """The plan of a plan file, made again with the same cutoff. Changes nothing; ``run`` does this by itself.
+
+        Args:
+            file: from ``load_plan``.
+            within: how many more rows may go than it was made for; None: 10%.
+            max_plan_age: how old it may be.
+            ledger: whose holds are counted in.
+
+        Raises:
+            PurgeRefused: it is of another database or too old; policies, tables, holds or the number of rows have
+                changed; or it lacks an approval that a policy demands.
+        """
+        max_age_ns = duration_ns(max_plan_age, "max_plan_age") or 0
+        growth_pct = MOST_GROWTH_PCT if within is None else _core.parse_percent(within)
+        require_approval(file.policies, file)
+        check_place_and_age(file, self._connection.server(), max_age_ns)
+        check_sources(file)
+        plan = self.plan(file.policies, ledger=ledger, **file.options)
+        check_unchanged(file, plan, growth_pct)
+        plan.file = file
+        return plan
 
     def run(
         self,
-        plan: Plan | Policies,
+        plan: Plan | PlanFile | Policies,
         *,
         limits: Limits | None = None,
         on_progress: Progress | None = None,
         ledger: str = DEFAULT_LEDGER,
         control: _core.RunControl | None = None,
         accept_clock: bool = False,
-        archive: str | None = None,
+        archive: str | os.PathLike[str] | None = None,
         reclaim: str = "none",
         pacer: Pacer | None = None,
+        max_plan_age: str | timedelta = DEFAULT_MAX_AGE,
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
         Ctrl-C ends the run after the chunk in hand, a second one cancels that chunk and rolls it back.
 
         Args:
-            plan: from ``plan``, or policies.
+            plan: from ``plan``, a plan file from ``load_plan``, or policies.
             limits: how far and how hard it may go.
             on_progress: called with a dict at most once a chunk, on the thread that called ``run``.
             ledger: ``[SCHEMA.]NAME`` of the table that makes the run resumable, or ``none``.
@@ -170,6 +228,7 @@ class Database:
                 ``elapsed_ms`` and ``signals`` (name to value, as last read); returns seconds to wait before the next
                 chunk, beside what the limits ask for. When it raises, the run stops after the chunk and
                 ``stop_reason`` has its message.
+            max_plan_age: how old a plan file may be.
 
         Returns:
             The report of a completed or stopped run.
@@ -181,10 +240,20 @@ class Database:
         limits = limits or Limits()
         check_reclaim(reclaim)
         control = control or _core.RunControl()
-        if not isinstance(plan, Plan):
-            plan = self.plan(plan, max_fraction=limits.max_fraction, accept_clock=accept_clock, archive=archive)
-        elif archive is not None:
+        if archive is not None and isinstance(plan, (Plan, PlanFile)):
             raise PolicyError("archive is part of a plan: give it to plan(), or give run() policies instead of a plan")
+        if isinstance(plan, PlanFile):
+            plan = self.renew(plan, within=limits.within, max_plan_age=max_plan_age, ledger=ledger)
+        elif not isinstance(plan, Plan):
+            plan = self.plan(
+                plan,
+                exact=limits.within is not None,
+                max_fraction=limits.max_fraction,
+                accept_clock=accept_clock,
+                archive=archive,
+                ledger=ledger,
+            )
+        self._check_fuses(plan, limits, ledger)
         run_id = new_run_id()
         started = datetime.now(timezone.utc)
         end = limits.stops_at(started)
@@ -203,7 +272,7 @@ class Database:
             "stop_file": limits.stop_file or "",
             "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
             "accept_clock": accept_clock or plan.accept_clock,
-            "policy_hashes": [_policy_hash(policy) for policy in plan.native.policies],
+            "policy_hashes": [policy_hash(policy) for policy in plan.native.policies],
             "workers": limits.workers,
             "reclaim": reclaim,
             "pacer": pacer,
@@ -214,10 +283,128 @@ class Database:
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
+    def restore(
+        self,
+        run_id: str,
+        *,
+        policy: str | Sequence[str] | None = None,
+        table: str | Sequence[str] | None = None,
+        where: Mapping[str, object] | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        on_conflict: str = "refuse",
+        hold: bool = True,
+        ledger: str = DEFAULT_LEDGER,
+        lock_wait_ms: int = 1_000,
+        control: _core.RunControl | None = None,
+        on_progress: Progress | None = None,
+    ) -> RestoreReport:
+        """Put rows back that a run has kept in archive tables, parents before children, each row once.
+
+        A chunk comes back in one transaction, in which the archive marks it; so a restore that was stopped or killed is
+        gone on with by the same call. The archive keeps all rows.
+
+        Args:
+            run_id: the run that deleted them, as in ``history``.
+            policy: only what these policies of the run deleted.
+            table: only rows of these tables.
+            where: column to value: only rows that have all of them, and children of such rows.
+            since: only what was deleted at or after this instant (UTC without a zone).
+            until: only what was deleted before it.
+            on_conflict: where a row with the same key is there: ``refuse`` stops, ``skip`` leaves the archived row in
+                the archive, ``replace`` overwrites.
+            hold: keep the next purge from taking the restored rows again.
+            ledger: where the run is recorded.
+            lock_wait_ms: longest wait for a locked row.
+            control: to stop or cancel it from elsewhere.
+            on_progress: called with a dict after each chunk, on the thread that called.
+
+        Raises:
+            PurgekitError: nothing was changed.
+            PurgeFailed: it failed part-way; ``restored`` of the error tells what came back.
+        """
+        return restore(
+            self._connection,
+            str(self._target),
+            run_id,
+            policy=policy,
+            table=table,
+            where=where,
+            since=since,
+            until=until,
+            on_conflict=on_conflict,
+            hold=hold,
+            ledger=ledger,
+            lock_wait_ms=lock_wait_ms,
+            control=control,
+            on_progress=on_progress,
+        )
+
     def history(self, ledger: str = DEFAULT_LEDGER) -> list[Json]:
         """The runs that the database's own ledger knows, the newest first."""
         runs: list[Json] = json.loads(self._connection.history(ledger))["runs"]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
+
+    def hold(
+        self,
+        held_table: str,
+        *,
+        where: _core.Predicate | None = None,
+        keys: Sequence[object] | None = None,
+        column: str | Sequence[str] | None = None,
+        table: str | None = None,
+        on: Mapping[str, str] | None = None,
+        reason: str = "",
+        by: str | None = None,
+        ledger: str = DEFAULT_LEDGER,
+        wait_s: float = 60,
+        typed_as_text: bool = False,
+    ) -> _holds.Hold:
+        """Keep rows from being purged until the hold is released, by a rule, by keys, or by a table of keys.
+
+        When it returns, no chunk that began without knowing of the hold can be committed any more; purges that are
+        running go on with it. A row of which the rule can't tell (NULL) counts as held. Held rows of a dependent table
+        keep the rows they would go with.
+
+        Args:
+            held_table: whose rows stay.
+            where: a rule, as in policies. With ``table``: which rows of the table of keys count.
+            keys: at most 1,000 of them; tuples when there are several columns, and then 200.
+            column: of the keys; None: the primary key's.
+            table: an ordinary table of keys. Whoever writes into it decides what is held from then on.
+            on: its columns mapped to those of ``held_table`` that they equal.
+            reason: shown in plans and lists, as ``by`` is (None: the login).
+            by: who asks for it.
+            ledger: where it is kept; only runs with this ledger see it.
+            wait_s: longest wait for chunks under way.
+            typed_as_text: texts in ``where`` and ``keys`` stand for values of their column's type.
+
+        Raises:
+            PurgekitError: it is not kept.
+            PurgeFailed: it is kept, but a purge under way may not know of it; make the same hold again.
+        """
+        return _holds.add(
+            self._connection,
+            held_table,
+            where=where,
+            keys=keys,
+            column=column,
+            table=table,
+            on=on,
+            reason=reason,
+            by=by,
+            ledger=ledger,
+            wait_s=wait_s,
+            typed_as_text=typed_as_text,
+        )
+
+    def holds(self, ledger: str = DEFAULT_LEDGER) -> list[_holds.Hold]:
+        """The holds that are kept in the database's ledger, the oldest first."""
+        return _holds.listed(self._connection, ledger)
+
+    def release(self, hold_id: str, *, ledger: str = DEFAULT_LEDGER) -> _holds.Hold:
+        """Let go of a hold: its rows go with the next run that takes them."""
+        return _holds.release(self._connection, ledger, hold_id)
 
     def server(self) -> Json:
         """Product, version, clock, TLS and settings that hurt."""
@@ -241,6 +428,13 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
+
+    def _check_fuses(self, plan: Plan, limits: Limits, ledger: str) -> None:
+        require_approval(plan.native.policies, plan.file)
+        if plan.file is not None and limits.within is not None:
+            return  # that was the measure against the plan file
+        if limits.within is not None or any(policy.within_pct is not None for policy in plan.native.policies):
+            check_within(plan, limits.within_pct, None if ledger == "none" else self.history(ledger))
 
     def _replica(self, url: str) -> tuple[str, Json]:
         """What to call it, and how to connect to it."""
@@ -301,14 +495,17 @@ def _listed(policies: Policies) -> list[_core.Policy]:
     return listed
 
 
+def _archive_text(archive: str | os.PathLike[str] | None) -> str | None:
+    """A path object means a folder, whatever its name."""
+    if archive is None or isinstance(archive, str):
+        return archive
+    return f"{Path(archive).absolute()}{os.sep}"
+
+
 def _now_ns(now: str | datetime | None) -> int | None:
     if isinstance(now, datetime):
         now = now.isoformat()
     return None if now is None else _core.parse_instant(now)
-
-
-def _policy_hash(policy: _core.Policy) -> str:
-    return hashlib.sha256(policy.to_json().encode()).hexdigest()
 
 
 def _finished(report: Report) -> Report:

@@ -10,6 +10,7 @@ from purgekit.text import printable
 
 if TYPE_CHECKING:
     from purgekit.report import Report
+    from purgekit.restoring import RestoreReport
 
 
 class PurgekitError(Exception):
@@ -69,8 +70,19 @@ class PurgeRefused(PurgekitError):  # noqa: N818 - says what happened
     default_code = "refused"
 
 
+class ArchiveError(PurgekitError):
+    """An archive file, a manifest or an export of one can't be read or written as it is.
+
+    ``code`` tells which: ``"archive_damaged"``, ``"archive_newer"`` (of a later version), ``"archive_foreign"`` (no
+    archive at all), ``"archive_limit"`` (larger than the reader may take), ``"archive_io"`` (a file can't be had).
+    """
+
+    default_code = "archive_damaged"
+
+
 class PurgeFailed(PurgekitError):  # noqa: N818 - says what happened
-    """A run failed part-way. What was done is committed and recorded in ``report``; running again goes on."""
+    """It failed part-way. What was done is committed and in ``report`` or ``restored``; running again goes on."""
 
     default_code = "failed"
     report: Report | None = None
+    restored: RestoreReport | None = None

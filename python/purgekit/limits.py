@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta, timezone, tzinfo
 
+from purgekit._core import parse_percent
 from purgekit.errors import PurgeRefused
 from purgekit.text import did_you_mean, printable
 
@@ -38,6 +39,8 @@ class Limits:
         lock_wait_ms: longest wait for a locked row.
         stop_file: the run ends when this file is there.
         max_fraction: refuse when a larger share of a table is purgeable; None: the policy's, else 0.98.
+        within: ``"50%"``: refuse when what may go differs by more from the last run of the same policy, or may be more
+            than a plan file was made for by more than that; None: as each policy says, and 10% above a plan file.
         pace: ``"gentle"`` yields to measured pressure; ``"fast"`` never pauses on its own account.
         workers: connections that purge one table at a time, on parts of it (1 to 64). Where a walk can't be cut (an
             index walk; SQLite, which has one writer), one does the work.
@@ -53,6 +56,7 @@ class Limits:
     lock_wait_ms: int = 1_000
     stop_file: str | None = None
     max_fraction: float | None = None
+    within: str | None = None
     pace: str = "gentle"
     workers: int = 1
     replicas: Sequence[str] = field(default=(), repr=False)
@@ -68,6 +72,10 @@ class Limits:
         _check("max_replica_lag_s", self.max_replica_lag_s, least=0)
         _check("lock_wait_ms", self.lock_wait_ms, least=0, most=2**32 - 1, whole=True)
         _check("max_fraction", self.max_fraction, above=0, most=1)
+        if self.within is not None and not isinstance(self.within, str):
+            raise _refusal(f'within must be a percentage in quotes, such as "50%", not {printable(self.within)}')
+        if self.within is not None:
+            parse_percent(self.within)
         if self.pace not in PACES:
             raise _refusal(f"unknown pace '{printable(self.pace)}'{did_you_mean(str(self.pace), PACES)}")
         _check("workers", self.workers, above=0, most=MOST_WORKERS, whole=True)
@@ -77,6 +85,11 @@ class Limits:
             _clock_and_zone("until", self.until, 1)
         if self.window is not None:
             _window(self.window)
+
+    @property
+    def within_pct(self) -> float | None:
+        """``within`` as a number."""
+        return None if self.within is None else parse_percent(self.within)
 
     def _check_watched(self) -> None:
         for name, sql in (("lag_sql", self.lag_sql), ("probe_sql", self.probe_sql)):

@@ -11,6 +11,7 @@ from purgekit import packs
 from purgekit._core import Policy, distrust
 from purgekit.errors import PolicyError, PurgekitError
 from purgekit.redaction import redact
+from purgekit.retention import belongs_to
 from purgekit.text import did_you_mean, is_file, plural, printable
 
 FORMS = "pack, pack/name, file.toml, file.toml#name or file.py:variable"
@@ -68,7 +69,7 @@ def _from_toml(path: Path, name: str | None) -> list[Policy]:
     policies = read_policy_file(path)
     if name is None:
         return policies
-    found = [policy for policy in policies if policy.name == name]
+    found = [policy for policy in policies if belongs_to(policy, name)]
     if not found:
         hint = did_you_mean(name, [policy.name for policy in policies])
         raise PolicyError(f"{printable(path)} has no policy '{printable(name)}'{hint}")

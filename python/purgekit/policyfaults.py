@@ -9,9 +9,6 @@ from pydantic import BaseModel, ValidationError
 from purgekit import policyschema as schema
 from purgekit.text import did_you_mean, printable
 
-# Keys that a later version reads: named, so that nobody takes the refusal for a typing error.
-LATER_KEYS = ("hold",)
-
 MODELS: dict[str, type[BaseModel]] = {
     "expired": schema.Time,
     "created": schema.Created,
@@ -26,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "not": schema.Rule,
     "where": schema.Rule,
     "held_while": schema.Rule,
+    "hold": schema.Hold,
 }
 COMPLAINTS = {
     "string_type": "must be text in quotes",
@@ -48,7 +46,7 @@ VALUE_COMPLAINT = "must be text, a number, true, false, a date, or a date with a
 Path = list[str | int]
 
 
-def first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError, top: type[BaseModel] = schema.PolicyTable) -> str:
     """The first fault that tells most: an unknown key, then a missing one, then a wrong value."""
     faults = error.errors(include_url=False, include_context=False)
     rank = {"extra_forbidden": 0, "missing": 1}
@@ -59,9 +57,7 @@ def first_fault(error: ValidationError) -> str:
     key = printable(path[-1])
     inside = f" in {_place(path[:-1])}" if len(path) > 1 else ""
     if fault["type"] == "extra_forbidden":
-        if key in LATER_KEYS:
-            return f"'{key}'{inside} is not offered by this version of purgekit; remove it"
-        return f"unknown key '{key}'{inside}{did_you_mean(key, _keys(path[:-1]))}"
+        return f"unknown key '{key}'{inside}{did_you_mean(key, _keys(path[:-1], top))}"
     if fault["type"] == "missing":
         return f"'{key}'{inside} is missing"
     complaint = COMPLAINTS.get(fault["type"], fault["msg"])
@@ -92,8 +88,8 @@ def _place(path: Path) -> str:
     return text
 
 
-def _keys(path: Path) -> Iterable[str]:
+def _keys(path: Path, top: type[BaseModel]) -> Iterable[str]:
     """The keys that a table at ``path`` may have."""
     names = [part for part in path if isinstance(part, str)]
-    model = MODELS.get(names[-1], schema.PolicyTable) if names else schema.PolicyTable
+    model = MODELS.get(names[-1], schema.PolicyTable) if names else top
     return [field.alias or name for name, field in model.model_fields.items()]

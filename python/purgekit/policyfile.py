@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from purgekit._core import Dependent, Policy, Predicate, distrust
 from purgekit.errors import PolicyError
+from purgekit.fuses import check_fuses, with_fuses
 from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
+from purgekit.retention import archive_retention
 from purgekit.text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "toml
 def read_policy_file(path: Path) -> list[Policy]:
     """The policies of a TOML file, in its order. PolicyError names the file and the policy at fault."""
     name = printable(path)
-    tables = _tables(path)
+    tables, settings = _tables(path)
     doubt = distrust(str(path), is_code=False)
     if doubt:
         _log.warning("policy file %s decides what is deleted, and %s", name, doubt)
@@ -34,7 +36,8 @@ def read_policy_file(path: Path) -> list[Policy]:
         label = table.get("name") if isinstance(table, dict) else None
         label = label if isinstance(label, str) and label else f"number {number}"
         try:
-            policy = _policy(table)
+            policy, *archives = _policies(table)
+            policy = with_fuses(policy, settings)
         except PolicyError as error:
             raise PolicyError(
                 f"{name}: policy '{printable(label)}': {str(error).removeprefix(f'policy {printable(label)}: ')}",
@@ -52,11 +55,12 @@ def read_policy_file(path: Path) -> list[Policy]:
             raise PolicyError(
                 f"{name}: two policies are named '{printable(policy.name)}'; rename one", policy=policy.name
             )
-        policies.append(policy)
+        policies += [policy, *archives]
     return policies
 
 
-def _tables(path: Path) -> list[Any]:
+def _tables(path: Path) -> tuple[list[Any], dict[str, str | None]]:
+    """The policies' tables, and the settings that hold for all of them."""
     name = printable(path)
     try:
         document = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
@@ -69,17 +73,34 @@ def _tables(path: Path) -> list[Any]:
     except RecursionError:
         raise PolicyError(f"policy file {name} is nested too deeply") from None
     for key in document:
-        if key != "policy":
+        if key not in ("policy", "settings"):
             raise PolicyError(f"{name}: unknown key '{printable(key)}' (did you mean [[policy]]?)")
     tables = document.get("policy", [])
     if not isinstance(tables, list):
         raise PolicyError(f"{name}: write [[policy]] with two brackets on each side")
     if not tables:
         raise PolicyError(f"{name} holds no policy; add a [[policy]] table")
-    return tables
+    return tables, _settings(document.get("settings", {}), name)
 
 
-def _policy(table: Any) -> Policy:
+def _settings(table: Any, name: str) -> dict[str, str | None]:
+    from pydantic import ValidationError
+
+    from purgekit.policyfaults import first_fault
+    from purgekit.policyschema import Settings
+
+    try:
+        settings: dict[str, str | None] = Settings.model_validate(table).model_dump()
+        check_fuses(settings)
+    except ValidationError as error:
+        raise PolicyError(f"{name}: settings: {first_fault(error, Settings)}") from None
+    except PolicyError as error:
+        raise PolicyError(f"{name}: settings: {error}", code=error.code) from None
+    return settings
+
+
+def _policies(table: Any) -> list[Policy]:
+    """The policy, and those that its archives are purged by."""
     from pydantic import ValidationError
 
     from purgekit.policyfaults import first_fault
@@ -92,7 +113,7 @@ def _policy(table: Any) -> Policy:
     where = _rule(checked, "the policy")
     if where is None:
         raise PolicyError("it has no rule, so every row would go; give it expired, created or another rule")
-    return Policy(
+    policy = Policy(
         checked.name,
         table=checked.table,
         where=where,
@@ -104,7 +125,42 @@ def _policy(table: Any) -> Policy:
         archive=checked.archive,
         strategy=checked.strategy,
         move_window=checked.move_window,
+        hold=None if checked.hold is None else _hold(checked.hold),
+        approval=checked.approval,
+        within=checked.within,
+        min_retention=checked.min_retention,
     )
+    if checked.archive_retention is None:
+        return [policy]
+    return [policy, *archive_retention(policy, checked.archive_retention)]
+
+
+def rule_of_text(text: str, where: str) -> Predicate:
+    """One rule as it stands in policy files: ``{ column = "STATE", in = ["OLD"] }``."""
+    from pydantic import ValidationError
+
+    from purgekit.policyfaults import first_fault
+    from purgekit.policyschema import Rule
+
+    try:
+        document = tomllib.loads(f"rule = {text}")
+    except (ValueError, RecursionError) as error:
+        raise PolicyError(f"{where} is not TOML: {printable(error)}") from None
+    if list(document) != ["rule"]:
+        raise PolicyError(f"{where} must be one rule in braces")
+    try:
+        return _needed(Rule.model_validate(document["rule"]), where)
+    except ValidationError as error:
+        raise PolicyError(f"{where}: {first_fault(error)}") from None
+
+
+def _hold(hold: schema.Hold) -> Predicate:
+    rule = _rule(hold, "hold")
+    if hold.table is not None and hold.on is not None:
+        return referenced_by(hold.table, on=hold.on, where=rule)
+    if hold.table is not None or hold.on is not None:
+        raise PolicyError("hold by a table of keys needs both table and on = { ITS_COLUMN = \"COLUMN\" }")
+    return _needed(hold, "hold")
 
 
 def _dependent(child: schema.Child) -> Dependent:

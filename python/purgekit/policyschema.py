@@ -104,6 +104,13 @@ class Child(Table):
     optional: bool = False
 
 
+class Hold(Rule):
+    """Rows that stay: a rule, or a table of keys."""
+
+    table: Annotated[str | None, Field(min_length=1)] = None
+    on: Columns | None = None
+
+
 class PolicyTable(Rule):
     """One ``[[policy]]``."""
 
@@ -115,5 +122,18 @@ class PolicyTable(Rule):
     optional: bool = False
     held_while: Rule | None = None
     archive: Annotated[str | None, Field(min_length=1)] = None
+    archive_retention: Annotated[str | None, Field(min_length=1)] = None
     strategy: str = "auto"
     move_window: str = "60s"
+    hold: Hold | None = None
+    approval: str | None = None
+    within: str | None = None
+    min_retention: str | None = None
+
+
+class Settings(Table):
+    """``[settings]``: what holds for every policy of the file."""
+
+    approval: str | None = None
+    within: str | None = None
+    min_retention: str | None = None

@@ -77,6 +77,7 @@ class Recorded:
         if self._end:
             _name_deadline(report, self._end[1])
         report["flight"] = None
+        report["plan_file"] = self._plan.file.evidence if self._plan.file else None
         if error is not None or worth_a_record(report):
             path = self._write_flight(report, error)
             report["flight"] = str(path) if path else None

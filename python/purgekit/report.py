@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 from purgekit import _core
 from purgekit.text import printable
+
+if TYPE_CHECKING:
+    from purgekit.planfile import PlanFile
 
 Json = dict[str, Any]
 
@@ -21,10 +25,14 @@ class Plan:
         *,
         max_fraction: float | None = None,
         accept_clock: bool = False,
+        archive: str | None = None,
+        file: PlanFile | None = None,
     ) -> None:
         self.native = native
         self.max_fraction = max_fraction
         self.accept_clock = accept_clock
+        self.archive = archive
+        self.file = file
         self._json: Json = json.loads(native.to_json())
         for entry, warnings in zip(self.policies, extra_warnings or [], strict=False):
             entry.setdefault("warnings", []).extend(warnings)
@@ -33,6 +41,12 @@ class Plan:
         """The plan as plain values."""
         copy: Json = json.loads(json.dumps(self._json))
         return copy
+
+    def save(self, path: str | os.PathLike[str]) -> PlanFile:
+        """Write it to a file that ``load_plan`` reads and ``Database.run`` takes; it must be ``exact``."""
+        from purgekit.planfile import save_plan
+
+        return save_plan(self, path)
 
     @property
     def database(self) -> Json:

@@ -29,6 +29,7 @@ class TestDbapiSqlite3(ConformanceSuite):
                 "locked_rows": ONE_WRITER,
                 "cancel": "interrupting SQLite does not end its wait for a lock",
                 "care": "DbapiBackend knows no database's own way",
+                "replacing": "the rowid is the key there, and a row that is made again has another",
                 "run_lock": "DbapiBackend leaves it to the ledger's fence",
             },
         )

@@ -118,6 +118,31 @@ TEST_F(Planner, DependentsGetTheirExactNames) {
   EXPECT_EQ(refusal(), "unknown_table");
 }
 
+TEST_F(Planner, ASampleHasNoValuesUnlessTheyAreAskedFor) {
+  EXPECT_TRUE(nlohmann::json::parse(plan().to_json())["policies"][0]["sample"].is_null());
+  EXPECT_EQ(db.calls["sample_rows"], 0);
+  plan_options.sample = 2;
+  const Plan masked = plan();
+  ASSERT_EQ(masked.policies[0].sample->rows.size(), 2u);
+  EXPECT_EQ(masked.policies[0].sample->rows[0][0].text, "");
+  const auto json = nlohmann::json::parse(masked.to_json())["policies"][0]["sample"];
+  EXPECT_EQ(json, nlohmann::json::parse(R"({"masked":true,"columns":[{"name":"ID","type":"bigint"},{"name":"EXPIRES_MS","type":"bigint"}],
+                                            "rows":[[{"length":1},null],[{"length":1},null]]})"));
+  plan_options.unmask = true;
+  EXPECT_EQ(nlohmann::json::parse(plan().to_json())["policies"][0]["sample"]["rows"][0][0], nlohmann::json::parse(R"({"length":1,"text":"2"})"));
+}
+
+TEST_F(Planner, APlanIsWorthHavingWithoutASample) {
+  plan_options.sample = 2;
+  db.always["sample_rows"] = raise(PK_PRIVILEGE, "column NOTE may not be read");
+  const Plan without = plan();
+  EXPECT_TRUE(warns(without, "sample"));
+  EXPECT_EQ(without.policies[0].rows_purgeable, 20);
+  EXPECT_TRUE(without.policies[0].sample->rows.empty());
+  db.always["sample_rows"] = raise(PK_CONNECTION_LOST);
+  EXPECT_EQ(refusal(), "connection_lost");
+}
+
 TEST_F(Planner, AnUnknownTableIsNamedWithTheNearestRightOne) {
   policy.table = "CHLD";
   EXPECT_HAS(message_of([this] { plan(); }), "did you mean CHILD?");

@@ -67,6 +67,57 @@ TEST(Policy, RefusesWhatIsWrong) {
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C","on":{"X":1}}],"where":{"column":"A","null":true}})"), "columns");
 }
 
+TEST(Policy, FusesComeBackFromJson) {
+  Policy policy = sessions();
+  policy.fuses = {true, 33.3, 7'200'000'000'000};
+  EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+  for (const double pct : {0.0, 1e-300, 0.1, 1'000'000.0}) {
+    policy.fuses.within_pct = pct;
+    EXPECT_EQ(Policy::from_json(policy.to_json()), policy) << pct;
+  }
+  policy.fuses.within_pct = 33.3;
+  EXPECT_HAS(policy.to_json(), R"("approval":"required")");
+  EXPECT_HAS(policy.to_json(), R"("within":"33.3%")");
+  EXPECT_HAS(policy.to_json(), R"("min_retention":"2h")");
+}
+
+TEST(Policy, RefusesFusesThatCantBeRead) {
+  const auto with = [](const std::string& fuse) {
+    return refusal((R"({"name":"p","table":"T","where":{"column":"A","null":true},)" + fuse + "}").c_str());
+  };
+  EXPECT_HAS(with(R"("approval":"maybe")"), "approval is \"required\"");
+  EXPECT_HAS(with(R"("within":"-1%")"), "-1%");
+  EXPECT_HAS(with(R"("within":"half")"), "half");
+  EXPECT_HAS(with(R"("within":"%")"), "percentage");
+  EXPECT_HAS(with(R"("within":"1e3%")"), "percentage");
+  EXPECT_HAS(with(R"("within":"inf%")"), "percentage");
+  EXPECT_HAS(with(R"("within":50)"), "text");
+  EXPECT_HAS(with(R"("min_retention":"30")"), "30");
+}
+
+// What the rule itself guarantees of a row's age counts, on every way through it.
+TEST(Policy, RefusesARuleThatTakesYoungerRowsThanItsFloor) {
+  const auto with = [](const std::string& where, const std::string& floor) {
+    return Policy::from_json(R"({"name":"p","table":"T","grace":"2h","min_retention":")" + floor + R"(","where":)" + where + "}");
+  };
+  const std::string created = R"({"created":{"column":"C","unit":"s","lifetime":"30d"}})";
+  const std::string by_row = R"({"created":{"column":"C","unit":"s","lifetime":{"column":"L","unit":"s"}}})";
+  const std::string expired = R"({"expired":{"column":"E","unit":"s"}})";
+  const std::string other = R"({"column":"A","null":true})";
+  with(created, "30d2h");
+  EXPECT_HAS(message_of([&] { with(created, "31d"); }), "30d2h old");
+  with(R"({"all":[)" + other + "," + created + "]}", "30d");
+  with(by_row, "2h");
+  EXPECT_HAS(message_of([&] { with(by_row, "3h"); }), "2h old");
+  with(expired, "2h");
+  EXPECT_HAS(message_of([&] { with(expired, "1d"); }), "min_retention keeps them for 1d");
+  EXPECT_HAS(message_of([&] { with(R"({"any":[)" + expired + "," + created + "]}", "30d"); }), "2h old");
+  EXPECT_HAS(message_of([&] { with(other, "1s"); }), "of any age");
+  EXPECT_HAS(message_of([&] { with(R"({"not":)" + created + "}", "1s"); }), "of any age");
+  EXPECT_HAS(message_of([&] { with(R"({"created":{"column":"C","unit":"s","lifetime":"30d","null":"purge"}})", "1s"); }), "of any age");
+  with(R"({"created":{"column":"C","unit":"s","lifetime":"30d","grace":"1d"}})", "31d");
+}
+
 TEST(TableName, SplitsAsInSql) {
   const auto plain = parse_table_name("T");
   EXPECT_EQ(plain.schema, "");

@@ -80,6 +80,7 @@ TEST_F(Doubt, TakenOverMeanwhileIsLeft) {
   db.at("commit", first_chunk, [](Connection& c) {
     c.apply();
     c.db().slots.begin()->second.epoch += 1;
+    c.db().slots.begin()->second.run_id = "another";
     throw sdk::Error(PK_IN_DOUBT, "no answer");
   });
   const PolicyReport r = run().policies[0];

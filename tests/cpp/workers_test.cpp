@@ -133,7 +133,10 @@ TEST_F(Workers, AnErrorOfOneEndsAllAndWhatIsCommittedCounts) {
 
 TEST_F(Workers, FencedOutAllLeave) {
   fill(3'000);
-  db.at("fence", 15, [](Connection& c) { c.db().slots.begin()->second.epoch += 1; });
+  db.at("fence", 15, [](Connection& c) {
+    c.db().slots.begin()->second.epoch += 1;
+    c.db().slots.begin()->second.run_id = "another";
+  });
   const Report report = run();
   EXPECT_EQ(report.policies[0].status, "stopped");
   EXPECT_EQ(report.policies[0].stop_reason, "fenced");

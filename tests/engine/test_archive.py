@@ -133,7 +133,7 @@ def test_what_is_not_offered_is_refused(sqlite_url: str, admin: Callable[[str], 
     other = pk.Policy("other", table="T2", where=pk.expired("EXPIRES", unit="s"))
     with pk.connect(sqlite_url) as db:
         for archive, code, text in (
-            ("kept/", "archive_not_offered", "files"),
+            ("kept", "archive_not_offered", "kept/"),
             ("table:NOT_OURS", "archive_unfit", "no archive of purgekit"),
             (f"table:{TABLE}", "archive_unfit", "its own archive"),
         ):

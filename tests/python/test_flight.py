@@ -138,7 +138,7 @@ def test_a_run_that_ended_well_has_no_flight_record(sqlite_url: str, checker: Co
 
 def test_one_that_was_fenced_out_says_who_goes_on(sqlite_url: str, checker: Connection) -> None:
     def other_run() -> None:
-        checker.cursor().execute("UPDATE purgekit_ledger SET epoch = epoch + 1 WHERE kind = 'slot'")
+        checker.cursor().execute("UPDATE purgekit_ledger SET epoch = epoch + 1, run_id = 'x' WHERE kind = 'slot'")
 
     with pk.connect(sqlite_url) as db:
         report = db.run(sessions_policy(), limits=ALL, on_progress=Spoil(other_run))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "purgekit/forecast.hpp"
+#include "purgekit/hold.hpp"
 #include "purgekit/policy.hpp"
 #include "purgekit/sdk/table.hpp"
 #include "purgekit/zone.hpp"
@@ -18,6 +19,31 @@ namespace purgekit {
 struct Warning {
   std::string code;
   std::string message;
+};
+
+/// A table whose deleted rows go into a file.
+struct ArchivedTable {
+  std::string name;  ///< as in reports
+  std::vector<sdk::Column> columns;
+};
+
+/// Files that keep what a policy deletes.
+struct ArchiveFiles {
+  std::string folder;                 ///< absolute
+  std::vector<ArchivedTable> tables;  ///< the policy's own, then its dependents
+};
+
+/// A value of a row for people: its whole length, and the beginning of its text unless it is masked.
+struct ShownValue {
+  bool is_null = false;
+  std::int64_t length = 0;
+  std::string text;
+};
+
+/// Some of the rows that would go, each with the table's columns in their order.
+struct RowSample {
+  bool masked = true;
+  std::vector<std::vector<ShownValue>> rows;
 };
 
 struct PolicyPlan {
@@ -40,6 +66,10 @@ struct PolicyPlan {
   Forecast forecast{};
   std::vector<sdk::Walk> walks{};  ///< all that the backend offered
   std::optional<sdk::Move> move{};     ///< what the policy's strategy asked for; then `walk` is the move's
+  std::optional<ArchiveFiles> files{};  ///< never together with `archives`
+  std::vector<HoldInForce> holds{};    ///< of the ledger, as they stood when it was planned
+  std::optional<std::int64_t> rows_held{};  ///< that satisfy the rule and stay because of a hold, the policy's own too; nothing: not counted
+  std::optional<RowSample> sample{};
   std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 
@@ -53,6 +83,9 @@ struct Plan {
   /// The contract's purgekit.plan/1.
   std::string to_json() const;
 };
+
+/// Whether deleted rows are kept anywhere.
+inline bool keeps_rows(const PolicyPlan& plan) { return !plan.archives.empty() || plan.files.has_value(); }
 
 /// Shape of a table in one line: a run refuses when it differs from the plan's.
 std::string fingerprint(const sdk::Table& table);

@@ -24,6 +24,9 @@ struct PlanOptions {
   std::string archive;  ///< where deleted rows are kept, for all policies; empty: as each policy says
   bool rehearse = false;   ///< delete a chunk of each policy and roll it back, to measure
   double chunk_ms = 100;   ///< target time of a chunk, for the forecast
+  std::string ledger{};    ///< whose holds are looked at; empty or "none": nobody's
+  std::size_t sample = 0;  ///< rows to show of those that would go
+  bool unmask = false;     ///< with their values
 };
 
 /// Tables of one database as described once; other tables named in rules are looked up here.
@@ -34,7 +37,10 @@ class Catalogue {
   const sdk::Table& table(const std::string& written_name);
   /// Nothing instead of an error when there is none.
   const sdk::Table* find(const std::string& written_name);
-  LowerInput input(const sdk::Table& table, std::int64_t now_ns, const Policy& policy, const Zones& zones);
+  LowerInput input(const sdk::Table& table, std::int64_t now_ns, const Policy& policy, const Zones& zones) { return input(table, now_ns, policy.grace_ns, zones); }
+  LowerInput input(const sdk::Table& table, std::int64_t now_ns, std::int64_t grace_ns, const Zones& zones);
+  /// Have every table described again when it is asked for next.
+  void forget() { tables_.clear(); }
 
  private:
   Session& session_;

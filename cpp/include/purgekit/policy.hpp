@@ -23,6 +23,14 @@ struct DependentRule {
   bool operator==(const DependentRule&) const = default;
 };
 
+/// What stops a run of a policy before its first delete, beside max_fraction.
+struct Fuses {
+  bool approval_required = false;                ///< it runs as a plan file that somebody approved, and not otherwise
+  std::optional<double> within_pct{};            ///< by how much what may go may differ from the last run
+  std::optional<std::int64_t> min_retention_ns{};  ///< no row may go that is younger
+  bool operator==(const Fuses&) const = default;
+};
+
 struct Policy {
   static constexpr std::int64_t default_grace_ns = 7'200'000'000'000;  ///< two hours
   static constexpr std::int64_t default_move_window_ns = 60'000'000'000;  ///< a minute
@@ -42,8 +50,14 @@ struct Policy {
   /// How rows go: "auto" (by a walk), or by a move: "partition", "swap", "truncate".
   std::string strategy = "auto";
   std::int64_t move_window_ns = default_move_window_ns;  ///< longest time that a move may keep others waiting
+  /// Rows that satisfy this, or for which that can't be told, stay and are not purgeable: a hold that goes with the policy.
+  std::optional<Predicate> hold{};
 
-  /// What a deleting statement tests: `where`, and not `held_while`.
+  Fuses fuses{};
+
+  /// `where`, and certainly not `hold`.
+  Predicate purgeable() const;
+  /// What a deleting statement tests: what is purgeable, and not `held_while`.
   Predicate deletable() const;
   bool operator==(const Policy&) const = default;
   std::string to_json() const;
@@ -52,6 +66,11 @@ struct Policy {
   /// \throws EngineError (policy) when a member can't be right (empty name, fraction outside 0 to 1, …).
   void check() const;
 };
+
+/// "50%", or "50": 50. \throws EngineError (policy)
+double parse_percent(std::string_view text);
+/// "required": true. \throws EngineError (policy) for anything else.
+bool parse_approval(std::string_view text);
 
 /// Split "schema.table" as in SQL: a name with a dot or quote stands in double quotes. \throws EngineError (policy)
 sdk::TableName parse_table_name(std::string_view text);

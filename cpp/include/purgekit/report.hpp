@@ -43,6 +43,16 @@ struct TableCount {
   std::int64_t rows_archived = 0;
 };
 
+/// A file that keeps deleted rows, as far as the ledger vouches for it.
+struct ArchivedFile {
+  std::string table;
+  std::string path;
+  std::int64_t rows = 0;   ///< in the whole file, which several runs may have written
+  std::int64_t bytes = 0;
+  std::string sha256;
+  bool finished = false;   ///< false: the walk is not at its end, and the next run goes on with this file
+};
+
 /// In bytes, -1 unknown.
 struct SpaceFigures {
   std::int64_t bytes = -1;
@@ -92,7 +102,11 @@ struct PolicyReport {
   std::map<std::string, double> waits_s;  ///< of throttled_s, by what was waited for
   ChunkTimes chunk_ms;
   std::vector<Blocked> blocked;
+  std::vector<std::string> holds{};          ///< ids of the ledger's that it obeyed last
+  std::optional<std::int64_t> rows_held{};   ///< that satisfy the rule and stay because of a hold; nothing: there was none, or not counted
   std::vector<TableCount> tables;  ///< own table first, then dependents
+  std::vector<ArchivedFile> archive_files;
+  std::int64_t archived_bytes = 0;  ///< written into them by this run
   SpaceReport space;
   CareReport care;
 

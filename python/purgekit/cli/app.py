@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 import typer
 
-from purgekit.cli import backends, demo, history, packs, plan, run_command, tune_command
+from purgekit.cli import (
+    archive_command,
+    backends,
+    demo,
+    history,
+    hold_command,
+    packs,
+    plan,
+    restore_command,
+    run_command,
+    tune_command,
+)
 from purgekit.cli.output import print_error
 from purgekit.errors import PurgeFailed, PurgekitError
 from purgekit.redaction import redact
@@ -30,8 +41,11 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("plan")(plan.plan)
 app.command("run")(run_command.run)
+app.command("restore")(restore_command.restore)
 app.command("tune")(tune_command.tune)
+app.add_typer(hold_command.hold)
 app.command("history")(history.history)
+app.add_typer(archive_command.app, name="archive")
 app.command("packs")(packs.packs)
 app.command("backends")(backends.backends)
 

@@ -65,11 +65,16 @@ def history(
         return
     from purgekit.cli.flightview import show_flight
     from purgekit.cli.reportview import show_report
+    from purgekit.cli.restore_command import show_restore
+    from purgekit.restoring import RestoreReport
 
     if runs[0].get("report"):
         console().print()
         try:
-            show_report(Report(runs[0]["report"]))
+            if runs[0]["report"].get("schema") == "purgekit.restore/1":
+                show_restore(RestoreReport(runs[0]["report"]))
+            else:
+                show_report(Report(runs[0]["report"]))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             say("purgekit: the report of this run is damaged and can't be shown")
     if flight:
@@ -100,6 +105,11 @@ def _row(run: dict[str, Any]) -> tuple[object, ...]:
         run.get("status") or "",
         "" if code is None else code,
         count(run.get("rows_deleted")),
-        ", ".join(map(str, run.get("policies") or ())),
+        ", ".join(map(str, run.get("policies") or ())) + _restored(run),
         run.get("database") or "",
     )
+
+
+def _restored(run: dict[str, Any]) -> str:
+    rows = run.get("rows_restored")
+    return f" ({count(rows)} rows)" if run.get("kind") == "restore" and isinstance(rows, int) else ""

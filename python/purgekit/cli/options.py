@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from purgekit.errors import PolicyError
+from purgekit.errors import PolicyError, PurgeRefused
 from purgekit.text import printable
 
 LIMITS = "Limits"
@@ -18,7 +18,7 @@ Url = Annotated[
     str, typer.Argument(metavar="URL", help="Database, such as postgresql://user@host/db or sqlite:///file.db.")
 ]
 PolicyNames = Annotated[
-    list[str],
+    Optional[list[str]],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
     typer.Argument(metavar="POLICY", help="pack/name, pack, file.toml, file.toml#name or file.py:variable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -55,8 +55,8 @@ MaxFraction = Annotated[
 Archive = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        metavar="table[:NAME]",
-        help="Keep what is deleted in a table, purgekit_archive_{table} or NAME, in the same transaction.",
+        metavar="table[:NAME]|PATH/",
+        help="Keep what is deleted: in a table, purgekit_archive_{table} or NAME, or in files under the folder PATH/.",
         rich_help_panel=SAFETY,
     ),
 ]
@@ -68,6 +68,11 @@ Ledger = Annotated[
         rich_help_panel=SAFETY,
     ),
 ]
+
+
+def usage(message: str) -> PurgeRefused:
+    """Words that don't go together on a command line."""
+    return PurgeRefused(f"{message}; see purgekit --help", code="usage")
 
 
 def parse_params(params: Sequence[str] | None) -> dict[str, str]:

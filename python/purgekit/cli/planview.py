@@ -12,6 +12,8 @@ from purgekit.cli.output import console, count, duration, fields, size
 from purgekit.report import Plan
 from purgekit.text import plural, printable
 
+LONGEST_SHOWN = 60
+
 
 def show_plan(plan: Plan, to: Console | None = None) -> None:
     """Print a plan: one block for each policy."""
@@ -55,6 +57,23 @@ def _proposal(proposal: dict[str, Any]) -> str:
     return f'strategy = "{proposal["strategy"]}":{rows}{wait}{room}; {proposal["reason"]}'
 
 
+def _sample(sample: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    if sample is None:
+        return
+    names = [f"{column['name']} ({column['type']})" for column in sample["columns"]]
+    for row in sample["rows"]:
+        yield "would go", ", ".join(f"{name} {_shown(value)}" for name, value in zip(names, row, strict=True))
+
+
+def _shown(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return "NULL"
+    text = value.get("text")
+    if text is None:
+        return f"({value['length']:,} long)"
+    return f"'{text[:LONGEST_SHOWN]}'" + ("…" if len(text) > LONGEST_SHOWN else "")
+
+
 def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
     if not entry.get("skipped"):
         exact = entry["exact"]
@@ -80,6 +99,7 @@ def _fields(entry: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
             yield "with it", ", ".join(entry["dependents"])
         if entry.get("archive"):
             yield "kept in", entry["archive"]
+        yield from _sample(entry.get("sample"))
         for statement in entry["statements"]:
             yield "statement", Text(printable(" ".join(statement.split())), style="dim")
     for warning in entry["warnings"]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from purgekit.care import care_line, space_line
 from purgekit.cli.output import console, count, duration, table
 from purgekit.report import Report
-from purgekit.text import printable
+from purgekit.text import plural, printable
 
 COLUMNS = (
     ("policy", "left"),
@@ -54,8 +54,14 @@ def show_report(report: Report) -> None:
             out.print(Text(f"{printable(entry['policy'])} waited {waited}: {waits}", style="dim"))
         for blocked in entry["blocked"]:
             out.print(Text(f"blocked: {_blocked(blocked)}", style="yellow"))
+        if held := _held(entry):
+            out.print(Text(held, style="yellow"))
         if space := space_line(entry):
             out.print(Text(printable(f"space: {entry['table']}: {space}"), style="dim"))
+        for file in entry.get("archive_files", []):
+            until = "" if file["finished"] else " (goes on with the next run)"
+            kept = f"kept: {plural(file['rows'], 'row')} of {file['table']} in {file['path']}{until}"
+            out.print(Text(printable(kept), style="dim"))
         if care := care_line(entry):
             out.print(Text(printable(f"care: {care}"), style="yellow" if entry["care"]["warning"] else "dim"))
     why = f" by {report.stop_reason}" if report.status == "stopped" else ""
@@ -74,6 +80,12 @@ def _waits(entry: dict[str, Any]) -> str:
     """The longest first; what no one would notice is left out."""
     waits = sorted(entry.get("waits", {}).items(), key=lambda item: -item[1])
     return ", ".join(f"{printable(name)} {duration(seconds)}" for name, seconds in waits if seconds >= LEAST_WAIT_S)
+
+
+def _held(entry: dict[str, Any]) -> str:
+    rows = entry.get("rows_held")
+    ids = ", ".join(entry.get("holds") or ()) or "the policy's own hold"
+    return printable(f"held: {count(rows)} rows of {entry['table']} stay: {ids}") if rows else ""
 
 
 def _blocked(entry: dict[str, object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -16,13 +17,14 @@ from purgekit.limits import Limits, check_reclaim
 from purgekit.report import Plan, Report
 
 # What the plan warns of and the run then refuses: said once.
-REFUSED_BY_RUN = ("implausible_clock", "max_fraction", "read_only")
+REFUSED_BY_RUN = ("approval_required", "implausible_clock", "max_fraction", "read_only")
+HOLD_UNREADABLE = "hold_unreadable"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(
     url: options.Url,
-    policy: options.PolicyNames,
+    policy: options.PolicyNames = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     param: options.Params = None,
     pace: Annotated[
@@ -85,9 +87,7 @@ def run(
     ] = None,
     probe_sql: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            metavar="SELECT", help="A query of your own, run twice a second.", rich_help_panel=options.LIMITS
-        ),
+        typer.Option(metavar="SELECT", help="A query of your own, run twice a second.", rich_help_panel=options.LIMITS),
     ] = None,
     probe_limit_ms: Annotated[
         Optional[float],  # noqa: UP045
@@ -101,6 +101,26 @@ def run(
         typer.Option(metavar="PATH", help="Stop when this file is there.", rich_help_panel=options.LIMITS),
     ] = None,
     max_fraction: options.MaxFraction = None,
+    within: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="PCT",
+            help="Refuse when what may go differs by more, such as 50%, from the last run, or is as much above --plan.",
+            rich_help_panel=options.SAFETY,
+        ),
+    ] = None,
+    plan_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Run that plan (plan --out FILE) instead of POLICY, or refuse because something has changed.",
+            rich_help_panel=options.SAFETY,
+        ),
+    ] = None,
+    max_plan_age: Annotated[
+        str, typer.Option(metavar="AGE", help="With --plan: how old it may be.", rich_help_panel=options.SAFETY)
+    ] = "7d",
     archive: options.Archive = None,
     reclaim: Annotated[
         str,
@@ -129,11 +149,16 @@ def run(
     from purgekit.cli.reportview import show_report
     from purgekit.database import connect
     from purgekit.logs import log_to_terminal
+    from purgekit.planfile import load_plan
     from purgekit.policies import load_all
     from purgekit.signals import stop_on_signals
 
     log_to_terminal()
     check_reclaim(reclaim)
+    if plan_file is not None and (policy or param or now or archive or exact):
+        raise options.usage("--plan FILE says what POLICY, --param, --now, --archive and --exact would: leave them out")
+    if plan_file is None and not policy:
+        raise options.usage("Missing argument 'POLICY'")
     limits = Limits(
         chunk_ms=chunk_ms,
         max_rows=max_rows,
@@ -145,6 +170,7 @@ def run(
         lock_wait_ms=lock_wait_ms,
         stop_file=stop_file,
         max_fraction=max_fraction,
+        within=within,
         pace=pace,
         workers=workers,
         replicas=tuple(replica or ()),
@@ -158,11 +184,21 @@ def run(
             "run deletes rows and there is no terminal to ask on; add --yes, or look first with plan",
             code="not_confirmed",
         )
-    policies = load_all(policy, options.parse_params(param))
+    file = load_plan(plan_file) if plan_file is not None else None
+    policies = load_all(policy or (), options.parse_params(param))
     with connect(url, password_file=password_file, lock_wait_ms=lock_wait_ms) as db:
-        plan = db.plan(
-            policies, now=now, exact=exact, max_fraction=max_fraction, accept_clock=accept_clock, archive=archive
-        )
+        if file is not None:
+            plan = db.renew(file, within=within, max_plan_age=max_plan_age, ledger=ledger)
+        else:
+            plan = db.plan(
+                policies,
+                now=now,
+                exact=exact or within is not None,
+                max_fraction=max_fraction,
+                accept_clock=accept_clock,
+                archive=archive,
+                ledger=ledger,
+            )
         if not yes:
             _ask(plan)
         else:
@@ -224,6 +260,8 @@ def _tell_outcome(report: Report) -> None:
             f"purgekit: another purge has taken the table over and goes on; the {report.rows_deleted:,} rows that "
             f"this one deleted are committed and recorded, nothing is left to do here{where}"
         )
+    elif report.stop_reason == HOLD_UNREADABLE and report.error:
+        say(f"purgekit: stopped after {report.rows_deleted:,} rows: {report.error.get('message')}")
     elif report.status == "stopped":
         say(f"purgekit: stopped by {report.stop_reason} after {report.rows_deleted:,} rows; run again to go on")
     elif report.exit_code == 4:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from purgekit._core import Policy
 from purgekit.errors import PolicyError
+from purgekit.fuses import FUSES, check_fuses, with_fuses
 from purgekit.packs.model import Advice, Built, Pack, PackPolicy, Parameter
 from purgekit.text import did_you_mean, printable
 
@@ -35,16 +36,22 @@ def find_pack(name: str) -> Pack:
 
 
 def build(spec: str, values: Mapping[str, str]) -> tuple[list[Policy], set[str]]:
-    """The policies of ``pack`` or ``pack/name``, and the names of the parameters that they know."""
+    """The policies of ``pack`` or ``pack/name``, and the names of the parameters that they know.
+
+    Besides its own, every policy of a pack takes the fuses of a policy file as parameters.
+    """
     pack_name, _, policy_name = spec.partition("/")
     pack = find_pack(pack_name)
+    fuses = {name: values[name] for name in FUSES if name in values}
+    check_fuses(fuses)
     chosen = [pack.find(policy_name)] if policy_name else list(pack.policies)
     policies = []
     for entry in chosen:
         built = entry.with_values(values)
-        _advice[built.policy] = built.advice
-        policies.append(built.policy)
-    return policies, {parameter.name for entry in chosen for parameter in entry.parameters}
+        policy = with_fuses(built.policy, fuses)
+        _advice[policy] = built.advice
+        policies.append(policy)
+    return policies, {parameter.name for entry in chosen for parameter in entry.parameters} | {*fuses}
 
 
 def advice_for(policy: Policy) -> Sequence[Advice]:

@@ -12,7 +12,7 @@ The database must be empty or hold nothing whose name starts with ``conf_``. Nee
 
 import pytest
 
-for _part in ("describing", "children", "errors", "ledgers", "locks", "predicates", "pressure", "walks"):
+for _part in ("describing", "children", "errors", "ledgers", "locks", "predicates", "pressure", "restores", "walks"):
     pytest.register_assert_rewrite(f"purgekit.testing.{_part}")
 
 from purgekit.testing.model import matches, survivors  # noqa: E402 - only now are assertions rewritten

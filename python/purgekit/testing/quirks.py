@@ -20,7 +20,9 @@ FEATURES = {
     "keep_latest": "the keep_latest rule",
     "references": "rules that look at other rows",
     "archives": "deleted rows can be kept in a table",
+    "replacing": "an insert can overwrite the row that has its key, as ON CONFLICT … DO UPDATE does",
     "care": "statistics and space of a table can be looked after",
+    "samples": "rows that would go can be shown",
     "run_lock": "a second purge of the same table is turned away at once",
 }
 

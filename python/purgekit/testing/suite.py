@@ -18,10 +18,14 @@ from purgekit.testing.locks import Locks
 from purgekit.testing.predicates import Predicates
 from purgekit.testing.pressure import Pressure
 from purgekit.testing.quirks import Quirks
+from purgekit.testing.restores import Restores
+from purgekit.testing.samples import Samples
 from purgekit.testing.walks import Walks
 
 
-class ConformanceSuite(Describing, Predicates, Walks, Children, Archives, Ledgers, Locks, Errors, Care, Pressure):
+class ConformanceSuite(
+    Describing, Predicates, Walks, Children, Archives, Restores, Ledgers, Locks, Errors, Care, Pressure, Samples
+):
     """Subclass it as ``TestMine`` and set ``quirks``, or override the fixture of that name."""
 
     quirks: ClassVar[Quirks]

@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "purgekit/registry.hpp"
+#include "purgekit/sdk/row_batch.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sampling.hpp"
 
 namespace purgekit::fake {
 
@@ -67,6 +69,17 @@ Connection::Matcher Connection::matcher(const pk_predicate& p, std::uint32_t ind
       for (std::uint32_t i = 0; i < n.child_count; ++i) all.push_back(matcher(p, n.first_child + i));
       return [all](const Record& r) { return std::all_of(all.begin(), all.end(), [&](const Matcher& m) { return m(r); }); };
     }
+    case PK_NODE_OR: {
+      std::vector<Matcher> any;
+      for (std::uint32_t i = 0; i < n.child_count; ++i) any.push_back(matcher(p, n.first_child + i));
+      return [any](const Record& r) { return std::any_of(any.begin(), any.end(), [&](const Matcher& m) { return m(r); }); };
+    }
+    case PK_NODE_COMPARE: {
+      const std::int64_t bound = p.values[n.first_value].i64;
+      const std::uint32_t op = n.op;
+      if (op != PK_LT && op != PK_GE) throw Error(PK_NOT_SUPPORTED, "the fake compares by < and >= only");
+      return [bound, op](const Record& r) { return op == PK_LT ? r.expires_ms < bound : r.expires_ms >= bound; };
+    }
     case PK_NODE_EXISTS: return [negated](const Record& r) { return r.referenced != negated; };
     case PK_NODE_TIME: {
       const std::int64_t cutoff_ns = n.cutoff_ns;
@@ -123,6 +136,19 @@ std::vector<sdk::Value> Connection::sample_column(const sdk::Purge&, const std::
   return out;
 }
 
+std::vector<sdk::Value> Connection::sample_rows(const sdk::Purge& purge, std::size_t most) {
+  const auto held = verb("sample_rows");
+  const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
+  std::vector<sdk::Value> out;
+  for (const auto& [id, record] : db_.rows) {
+    if (out.size() == 2 * most) break;
+    if (!matches(record)) continue;
+    out.push_back(sdk::shown_value(sdk::Value::integer(id)));
+    out.push_back(sdk::Value::null());
+  }
+  return out;
+}
+
 std::vector<sdk::Walk> Connection::propose(const sdk::Purge&, std::int64_t, std::int64_t) {
   const auto held = verb("propose");
   return db_.walks;
@@ -132,6 +158,7 @@ std::vector<std::string> Connection::prepare(const sdk::Purge& purge) {
   const auto held = verb("prepare");
   prepared_ = matcher(*purge.predicate, purge.predicate->root);
   walk_ = purge.walk;
+  sink_ = purge.sink;
   pass_end_ = -1;
   std::int64_t cutoff_ns = 0;
   for (std::uint32_t i = 0; i < purge.predicate->node_count; ++i) {
@@ -188,6 +215,25 @@ std::vector<sdk::RunRecord> Connection::run_list() {
   return out;
 }
 
+void Connection::note_write(const std::string& kind, const sdk::RunRecord& note) {
+  const auto held = verb("note_write");
+  open().notes[kind + "/" + note.id] = note.document;
+}
+
+void Connection::note_delete(const std::string& kind, const std::string& id) {
+  const auto held = verb("note_delete");
+  open().notes[kind + "/" + id] = std::nullopt;
+}
+
+std::vector<sdk::RunRecord> Connection::note_list(const std::string& kind) {
+  const auto held = verb("note_list");
+  std::vector<sdk::RunRecord> out;
+  for (const auto& [name, document] : db_.notes) {
+    if (name.rfind(kind + "/", 0) == 0) out.push_back({name.substr(kind.size() + 1), document});
+  }
+  return out;
+}
+
 void Connection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
   const auto held = verb("begin");
   if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");
@@ -217,6 +263,7 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
   }
   ends_at_cut_ = !range.until.empty();
   sdk::Deleted out;
+  sdk::Rows gone;
   out.cursor = std::to_string(pass_end_);
   out.done = true;
   for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= pass_end_; ++it) {
@@ -235,10 +282,20 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
     if (!record.held_by.empty()) throw Error(PK_FOREIGN_KEY, "a reference forbids it").constraint(record.held_by);
     if (record.trigger) throw Error(PK_TRIGGER, "a trigger refuses").constraint("guard");
     transaction.deleted.insert(id);
+    gone.push_back({sdk::Value::integer(id), sdk::Value::integer(record.expires_ms)});
     ++out.rows_deleted;
   }
   if (out.done) out.cursor = std::to_string(pass_end_);
+  gone.resize(gone.size() - std::min<std::size_t>(gone.size(), static_cast<std::size_t>(db_.rows_kept_back)));
+  give(0, db_.table.columns, std::move(gone));
   return out;
+}
+
+void Connection::give(std::size_t table, const std::vector<sdk::Column>& columns, sdk::Rows rows) {
+  if (sink_ == nullptr) return;
+  sdk::RowBatch batch(columns, *sink_, table);
+  for (sdk::Row& row : rows) batch.add(std::move(row));
+  batch.flush();
 }
 
 sdk::Deleted Connection::stroke(std::int64_t after) {
@@ -261,7 +318,12 @@ std::int64_t Connection::delete_children(std::size_t) {
   const auto held = verb("delete_children");
   Transaction& transaction = open();
   std::int64_t deleted = 0;
-  for (const std::int64_t id : transaction.deleted) deleted += db_.rows.at(id).children;
+  sdk::Rows gone;
+  for (const std::int64_t id : transaction.deleted) {
+    deleted += db_.rows.at(id).children;
+    gone.resize(static_cast<std::size_t>(deleted), {sdk::Value::integer(id)});
+  }
+  give(1, db_.child.columns, std::move(gone));
   transaction.children += deleted;
   return deleted;
 }

@@ -27,6 +27,7 @@ class Connection final : public sdk::Connection {
   std::int64_t estimate(const sdk::Purge& purge) override;
   std::string sample_key(const sdk::Purge& purge) override;
   std::vector<sdk::Value> sample_column(const sdk::Purge&, const std::string& column) override;
+  std::vector<sdk::Value> sample_rows(const sdk::Purge& purge, std::size_t most) override;
   std::vector<sdk::Walk> propose(const sdk::Purge&, std::int64_t, std::int64_t) override;
   std::vector<std::string> prepare(const sdk::Purge& purge) override;
   void lock_run(const std::string&) override;
@@ -37,6 +38,9 @@ class Connection final : public sdk::Connection {
   void slot_write(const sdk::Slot& slot) override;
   void run_write(const sdk::RunRecord& run) override;
   std::vector<sdk::RunRecord> run_list() override;
+  void note_write(const std::string& kind, const sdk::RunRecord& note) override;
+  void note_delete(const std::string& kind, const std::string& id) override;
+  std::vector<sdk::RunRecord> note_list(const std::string& kind) override;
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
@@ -71,7 +75,10 @@ class Connection final : public sdk::Connection {
   std::atomic<bool> cancelled_{false};
   std::optional<Transaction> transaction_;
   Matcher prepared_;
+  void give(std::size_t table, const std::vector<sdk::Column>& columns, sdk::Rows rows);
+
   std::string walk_;
+  const pk_sink* sink_ = nullptr;
   std::int64_t pass_end_ = -1;
   bool ends_at_cut_ = false;
 };

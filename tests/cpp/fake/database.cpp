@@ -24,6 +24,10 @@ Database::Database() {
 void Database::apply(const Transaction& transaction) {
   for (const std::int64_t id : transaction.deleted) rows.erase(id);
   children_deleted += transaction.children;
+  for (const auto& [name, document] : transaction.notes) {
+    if (document) notes[name] = *document;
+    else notes.erase(name);
+  }
   if (transaction.slot) slots[transaction.slot->key] = *transaction.slot;
 }
 

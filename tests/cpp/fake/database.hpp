@@ -33,6 +33,7 @@ struct Transaction {
   std::set<std::int64_t> deleted;
   std::int64_t children = 0;
   std::optional<sdk::Slot> slot;
+  std::map<std::string, std::optional<std::string>> notes;  ///< written, or nothing: deleted
 };
 
 /// Runs at the start of a call, on the connection that makes it; may throw sdk::Error.
@@ -43,6 +44,7 @@ struct Database {
   std::map<std::int64_t, Record> rows;
   std::map<std::string, sdk::Slot> slots;
   std::map<std::string, std::string> runs;
+  std::map<std::string, std::string> notes;  ///< "kind/id" to document
   std::int64_t children_deleted = 0;
 
   // what the catalogue tells
@@ -59,6 +61,7 @@ struct Database {
   std::vector<std::vector<sdk::Signal>> signals;  ///< likewise
   std::vector<sdk::Move> moves;        ///< "move:swap" takes all matching rows at a stroke, "move:partition" the next full partition
   std::int64_t partition_rows = 10;    ///< ids of one partition
+  std::int64_t rows_kept_back = 0;     ///< a defect: so many deleted rows of a chunk are not given to the sink
   bool run_locked = false;
   bool can_be_cut = false;
   std::int64_t most_rows_in_time = INT64_MAX;  ///< visiting more of them is a statement timeout

@@ -9,6 +9,7 @@
 
 #include "purgekit/sdk/archive.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/sink_writer.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
 
@@ -71,9 +72,9 @@ class ChildDelete {
     return sql;
   }
 
-  /// Delete the children of the parents whose collected values are `parents`, keeping them when there is an archive. In the
-  /// open transaction.
-  std::int64_t run(SqlSession& session, const Rows& parents, const ArchiveWriter* archive = nullptr) const {
+  /// Delete the children of the parents whose collected values are `parents`, keeping them when there is an archive or a sink. In
+  /// the open transaction.
+  std::int64_t run(SqlSession& session, const Rows& parents, const ArchiveWriter* archive = nullptr, const SinkWriter* sink = nullptr) const {
     Rows tuples;
     tuples.reserve(parents.size());
     for (const Row& parent : parents) {
@@ -102,7 +103,8 @@ class ChildDelete {
         const Row& tuple = tuples[std::min(start + i, tuples.size() - 1)];
         slots.insert(slots.end(), tuple.begin(), tuple.end());
       }
-      deleted += archive == nullptr ? session.run(statement(size), slots) : archive->move(session, statement(size), slots).first;
+      if (sink != nullptr) deleted += sink->move(session, statement(size), slots).first;
+      else deleted += archive == nullptr ? session.run(statement(size), slots) : archive->move(session, statement(size), slots).first;
       start += size;
     }
     return deleted;

@@ -17,7 +17,7 @@ namespace purgekit::sdk {
 /// For prepare(): the engine offers no move for such a purge, so that moves() need not look.
 /// \throws Error PK_NOT_SUPPORTED when rows are to be kept, or others to go with them
 inline void require_movable(const Purge& purge) {
-  if (purge.archives.empty() && purge.dependents.empty()) return;
+  if (purge.archives.empty() && purge.dependents.empty() && purge.sink == nullptr) return;
   throw Error(PK_NOT_SUPPORTED, "a move of table " + purge.table + " keeps no rows and takes no dependents along");
 }
 

@@ -95,6 +95,17 @@ class Dialect {
   virtual bool self_subquery_needs_keys() const { return false; }
   /// "INSERT INTO t …" that leaves an existing key alone: what stands before and after.
   virtual std::pair<std::string, std::string> insert_or_ignore() const { return {"INSERT INTO ", ""}; }
+  /// Behind "INSERT INTO t (…) SELECT … WHERE …": overwrite the `others` columns of a row that has the same key.
+  virtual std::string replacing(const std::vector<std::string>& key, const std::vector<std::string>& others) const {
+    std::string out;
+    for (const std::string& column : key) out += (out.empty() ? " ON CONFLICT (" : ", ") + quote(column);
+    for (std::size_t i = 0; i < others.size(); ++i) out += (i == 0 ? ") DO UPDATE SET " : ", ") + quote(others[i]) + " = EXCLUDED." + quote(others[i]);
+    return others.empty() ? out + ") DO NOTHING" : out;
+  }
+  /// The two are the same value, whatever their type counts as equal.
+  virtual std::string identical(const std::string& a, const std::string& b) const { return null_safe_equal(a, b); }
+  /// Before the rows of an INSERT that names an identity column: the values given are meant.
+  virtual std::string overriding_identity() const { return ""; }
   /// Column types of the ledger.
   virtual std::string ledger_text(int characters) const { return "VARCHAR(" + std::to_string(characters) + ")"; }
   virtual std::string ledger_long_text() const { return "TEXT"; }
@@ -103,6 +114,13 @@ class Dialect {
 
   /// Type of a column for the database's own clock in UTC, and the expression that reads it.
   virtual std::pair<std::string, std::string> archive_instant() const { return {"TIMESTAMP", "CURRENT_TIMESTAMP"}; }
+  /// Expression for a column's value as row_batch.hpp wants it, where the session's own form is not that.
+  virtual std::string for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view /*type_name*/) const { return column; }
+  /// What is selected to show a column to people: the first `most` characters of its text, or of its bytes in hexadecimal. As it
+  /// stands here, values come whole and are cut by us.
+  virtual std::string shown(const std::string& column, std::uint32_t /*kind*/, int /*most*/) const { return column; }
+  /// Whole length of what shown() cuts: characters, or bytes of a column of bytes. Empty: shown() cuts nothing.
+  virtual std::string shown_length(const std::string& /*column*/, std::uint32_t /*kind*/) const { return ""; }
   /// Longest name of a table, in bytes; 0: any. A database that cuts longer ones off would take one table for another.
   virtual std::size_t max_name_bytes() const { return 0; }
 

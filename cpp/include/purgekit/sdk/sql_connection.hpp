@@ -20,6 +20,9 @@
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/restore.hpp"
+#include "purgekit/sdk/sampling.hpp"
+#include "purgekit/sdk/sink_writer.hpp"
 #include "purgekit/sdk/sql_ledger.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 
@@ -75,6 +78,8 @@ class SqlConnection : public Connection, protected SqlSession {
     return out;
   }
 
+  std::vector<Value> sample_rows(const Purge& purge, std::size_t most) override { return sampled_rows(static_cast<SqlSession&>(*this), known(purge), purge, most); }
+
   std::vector<Walk> propose(const Purge& purge, std::int64_t, std::int64_t) override {
     const Table& table = known(purge);
     if (table.key.empty()) {
@@ -113,7 +118,7 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   std::int64_t delete_children(std::size_t index) override {
-    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1));
+    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1), sink(index + 1));
   }
 
   std::vector<ArchiveInfo> archive_find(const Purge& purge) override {
@@ -125,8 +130,23 @@ class SqlConnection : public Connection, protected SqlSession {
   void archive_create(const Purge& purge) override {
     for (std::size_t i = 0; i < purge.archives.size(); ++i) {
       const Table& source = archived_table(purge, i);
-      if (!exists({purge.archives[i].schema, purge.archives[i].table})) execute(archive_ddl(source, purge.archives[i]), {});
+      const ArchiveTable& target = purge.archives[i];
+      if (purge.walk == restore_walk) {
+        make_findable(source, target);
+      } else if (!exists({target.schema, target.table})) {
+        execute(archive_ddl(source, target), {});
+        execute(create_run_index(dialect(), target), {});
+      }
     }
+  }
+
+  Restored restore_next(const Restore& restore, std::int64_t after) override {
+    set_lock_wait(restore.lock_wait_ms);
+    const Table& source = known(table_of(restore.schema, restore.table));
+    const Table& target = known(table_of(restore.archive.schema, restore.archive.table));
+    auto shape = insert_shapes_.find({source.schema, source.name});
+    if (shape == insert_shapes_.end()) shape = insert_shapes_.emplace(std::pair(source.schema, source.name), insert_shape(source)).first;
+    return RowRestore(dialect(), source, shape->second, target, restore).next(static_cast<SqlSession&>(*this), after);
   }
 
   Measure measure(const std::string& sql, std::uint32_t timeout_ms) override {
@@ -198,6 +218,9 @@ class SqlConnection : public Connection, protected SqlSession {
   /// The same for an archive table.
   virtual void archive_rights(const ArchiveTable&, ArchiveInfo&) {}
 
+  /// Which columns of a table an INSERT must leave out or can't, and what fires on it. A database that does not tell has nothing of it.
+  virtual InsertShape insert_shape(const Table&) { return {}; }
+
   /// Types of a table's columns as they stand in CREATE TABLE, and what stands behind its closing bracket.
   struct ArchiveShape {
     std::vector<std::string> types;
@@ -243,7 +266,12 @@ class SqlConnection : public Connection, protected SqlSession {
     for (const Dependent& d : purge.dependents) children_.emplace_back(dialect(), purge, d);
     archives_.clear();
     for (std::size_t i = 0; i < purge.archives.size(); ++i) archives_.emplace_back(dialect(), archived_table(purge, i), purge.archives[i], purge.run_id);
+    sinks_.clear();
+    for (std::size_t i = 0; purge.sink != nullptr && i <= purge.dependents.size(); ++i) sinks_.emplace_back(dialect(), archived_table(purge, i), *purge.sink, i);
   }
+
+  /// What gives deleted rows of the table (0) or of dependent `index` - 1 to the host, or nullptr when they go nowhere.
+  const SinkWriter* sink(std::size_t index) const { return sinks_.empty() ? nullptr : &sinks_.at(index); }
 
   /// The archive of the table (0) or of dependent `index` - 1, or nullptr when nothing is kept.
   const ArchiveWriter* archive(std::size_t index) const { return archives_.empty() ? nullptr : &archives_.at(index); }
@@ -255,6 +283,11 @@ class SqlConnection : public Connection, protected SqlSession {
 
   /// A chunk's statement for people, after the one that keeps what it deletes.
   void add_statement(std::vector<std::string>& statements, const Sql& statement, std::size_t index = 0) const {
+    if (const SinkWriter* writer = sink(index)) {
+      statements.push_back(writer->reading(statement).text());
+      if (!dialect().has_returning()) statements.push_back(statement.text());
+      return;
+    }
     if (const ArchiveWriter* writer = archive(index)) {
       statements.push_back(writer->text(statement));
       if (dialect().has_modifying_ctes()) return;
@@ -267,11 +300,16 @@ class SqlConnection : public Connection, protected SqlSession {
     for (std::size_t i = 0; i < children_.size(); ++i) add_statement(statements, children_[i].statement(8), i + 1);
   }
 
-  /// Run a rendered DELETE (without RETURNING), archive its rows where asked for, and keep the parents' values for
+  /// Run a rendered DELETE (without RETURNING), keep its rows where asked for, and keep the parents' values for
   /// delete_children. Without RETURNING the rows are read and locked first, and a count that differs is a conflict: the chunk is
   /// to be tried again.
   std::int64_t delete_rows(const Sql& statement, const Row& slots) {
     collected_.clear();
+    if (const SinkWriter* writer = sink(0)) {
+      auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
+      collected_ = std::move(collected);
+      return deleted;
+    }
     if (const ArchiveWriter* writer = archive(0)) {
       auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
       collected_ = std::move(collected);
@@ -289,6 +327,13 @@ class SqlConnection : public Connection, protected SqlSession {
       throw Error(PK_SERIALIZATION, "rows changed between locking and deleting them");
     }
     return deleted;
+  }
+
+  /// Run a rendered DELETE of table number `index` (0: the purge's own), keeping its rows where asked for; how many went.
+  std::int64_t run_keeping(std::size_t index, const Sql& statement, const Row& slots) {
+    if (const SinkWriter* writer = sink(index)) return writer->move(static_cast<SqlSession&>(*this), statement, slots).first;
+    if (const ArchiveWriter* writer = archive(index)) return writer->move(static_cast<SqlSession&>(*this), statement, slots).first;
+    return run(statement, slots);
   }
 
   /// SELECT … FOR UPDATE over the same rows as a DELETE made by write_delete.
@@ -313,7 +358,26 @@ class SqlConnection : public Connection, protected SqlSession {
   const Table& archived_table(const Purge& purge, std::size_t index) {
     if (index == 0) return known(purge);
     const Dependent& d = purge.dependents.at(index - 1);
-    return known(Purge{d.schema, d.table, nullptr, "", {}, {}, ""});
+    return known(table_of(d.schema, d.table));
+  }
+
+  static Purge table_of(const std::string& schema, const std::string& table) { return Purge{schema, table, nullptr, "", {}, {}, ""}; }
+
+  /// Indexes by which a restore finds a run's chunks, and a hold the rows that were restored.
+  void make_findable(const Table& source, const ArchiveTable& target) {
+    const Table archive = read_table(TableName{target.schema, target.table, true, true});
+    std::vector<std::string> key;
+    for (const std::uint32_t at : source.key) key.push_back(source.columns.at(at).name);
+    std::vector<std::string> statements;
+    if (!has_index_on(archive, {archive_run_column, archive_chunk_column})) statements.push_back(create_run_index(dialect(), target));
+    if (!key.empty() && !has_index_on(archive, key)) statements.push_back(create_key_index(dialect(), target, key));
+    for (const std::string& statement : statements) {
+      try {
+        execute(statement, {});
+      } catch (Error& e) {
+        throw e.context("archive " + target.table + " would be searched through faster after " + statement);
+      }
+    }
   }
 
   std::string archive_ddl(const Table& source, const ArchiveTable& target) {
@@ -384,7 +448,10 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   /// After a reconnect nothing is known any more.
-  void forget_tables() { tables_.clear(); }
+  void forget_tables() {
+    tables_.clear();
+    insert_shapes_.clear();
+  }
 
   std::vector<KeyColumn> key_columns(const Table& table) const {
     std::vector<KeyColumn> key;
@@ -470,6 +537,7 @@ class SqlConnection : public Connection, protected SqlSession {
   Rows collected_;                    ///< their values for the rows deleted in the open transaction
   std::vector<ChildDelete> children_;
   std::vector<ArchiveWriter> archives_;  ///< of the table and its dependents, or none
+  std::vector<SinkWriter> sinks_;        ///< likewise
 
  private:
   Row read_end() {
@@ -505,6 +573,7 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   std::map<std::pair<std::string, std::string>, Table> tables_;
+  std::map<std::pair<std::string, std::string>, InsertShape> insert_shapes_;
   std::optional<SqlLedger> ledger_;
   bool ledger_is_older_ = false;
   std::vector<KeyColumn> key_;

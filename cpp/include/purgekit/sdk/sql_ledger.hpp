@@ -15,8 +15,9 @@ namespace purgekit::sdk {
 class SqlLedger {
  public:
   /// 1: the first. 2: slots also tell what became of the runs before them and where rows are kept, which an earlier purgekit would drop.
+  /// 3: there may be holds, which an earlier purgekit would not see.
   /// The columns are still those of version 1. A version that adds some gives them defaults and adds them in `upgrade`, step by step.
-  static constexpr int version = 2;
+  static constexpr int version = 3;
 
   SqlLedger(SqlSession& session, const TableName& name)
       : session_(session), table_(qualified(session.dialect(), name.schema, name.name)) {}

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "purgekit/sdk/dialect.hpp"
@@ -20,6 +22,10 @@ class SqlSession {
   virtual std::int64_t execute(const std::string& text, const std::vector<Value>& params) = 0;
   /// Run a statement that returns a small result (keys of a chunk at most).
   virtual Rows query(const std::string& text, const std::vector<Value>& params) = 0;
+  /// The same for a result of any size, row by row; `visit` makes no call on this session. Override it: this one has all rows in memory.
+  virtual void stream(const std::string& text, const std::vector<Value>& params, const std::function<void(Row)>& visit) {
+    for (Row& row : query(text, params)) visit(std::move(row));
+  }
   /// READ COMMITTED (or the single writer's equivalent), for writing.
   virtual void begin_transaction() = 0;
   /// Throws PK_IN_DOUBT when the answer is lost after COMMIT was sent.

@@ -1,0 +1,265 @@
+#include "restore_scope.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <utility>
+
+#include "archive_record.hpp"
+#include "json.hpp"
+#include "purgekit/error.hpp"
+#include "purgekit/planner.hpp"
+#include "purgekit/policy.hpp"
+#include "purgekit/sdk/error.hpp"
+#include "purgekit/sdk/restore.hpp"
+
+namespace purgekit {
+namespace {
+
+using sdk::Column;
+using sdk::Table;
+
+/// What one policy of the run has kept.
+struct Kept {
+  std::string policy;
+  std::vector<KeptTable> tables;
+};
+
+/// A table with what is wanted of it, before conditions are made concrete.
+struct Wanted {
+  KeptTable entry;
+  Table source;
+  Table archive;
+  std::optional<Table> parent;  ///< of a dependent
+};
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + printable(name);
+  return out;
+}
+
+bool same_table(const Table& a, const Table& b) { return a.schema == b.schema && a.name == b.name; }
+
+std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::RunRecord>& records, std::vector<Warning>& warnings) {
+  std::vector<Kept> out;
+  std::vector<std::string> known;
+  bool found = false;
+  for (const sdk::RunRecord& stored : records) {
+    const Json record = foreign_record(stored.document);
+    const std::string run_id = foreign_text(record, "run_id", stored.id);
+    if (std::find(known.begin(), known.end(), run_id) == known.end()) known.push_back(run_id);
+    if (run_id != options.restored_run_id) continue;
+    if (foreign_text(record, "kind") == "restore") refuse("not_archived", "run " + printable(run_id) + " is a restore; name the purge whose rows are to come back");
+    found = true;
+    Kept kept{foreign_text(record, "policy"), kept_tables(record)};
+    if (kept.tables.empty()) continue;
+    if (kept.tables[0].archive.find('/') != std::string::npos) {
+      refuse("not_archived", "policy " + printable(kept.policy) + " of run " + printable(run_id) + " kept its rows in files, which are not restored by this command; export them and load them");
+    }
+    if (!record.contains("archives")) {
+      warnings.push_back({"old_record", "run " + printable(run_id) + " was recorded by an earlier version, which noted no archives of dependents: of policy " + printable(kept.policy) + " only " +
+                                            printable(kept.tables[0].table) + " comes back"});
+    }
+    out.push_back(std::move(kept));
+  }
+  if (!found) {
+    throw EngineError(ErrorKind::policy, "not_found", "no run " + printable(options.restored_run_id) + " in the ledger " + options.ledger + did_you_mean(options.restored_run_id, known) +
+                                                          "; purgekit history URL lists them");
+  }
+  if (out.empty()) refuse("not_archived", "run " + printable(options.restored_run_id) + " kept no rows in archive tables, so there is nothing to restore");
+  std::reverse(out.begin(), out.end());  // what went last comes back first
+  return out;
+}
+
+Table described(Session& session, const std::string& name, const std::string& gone) {
+  try {
+    return session.describe(parse_table_name(name));
+  } catch (const sdk::Error& e) {
+    if (e.code() != PK_NOT_FOUND) throw;
+    throw EngineError(ErrorKind::refused, "schema_changed", gone).table(name);
+  }
+}
+
+void check_source(const Table& table) {
+  const std::string name = table_name_text(table.schema, table.name);
+  if (table.kind != PK_TABLE_BASE) refuse("schema_changed", name + " is no ordinary table any more, so nothing can be restored into it");
+  if (table.rows_hidden) refuse("rows_hidden", "row security hides rows of " + name + " from this user, so conflicts with them could not be seen; use a user with BYPASSRLS");
+}
+
+void check_policies(const RestoreOptions& options, const std::vector<Kept>& kept) {
+  std::vector<std::string> names;
+  for (const Kept& k : kept) names.push_back(k.policy);
+  for (const std::string& wanted : options.policies) {
+    if (std::find(names.begin(), names.end(), wanted) == names.end()) {
+      bad_policy("run " + printable(options.restored_run_id) + " kept no rows of a policy " + printable(wanted) + did_you_mean(wanted, names));
+    }
+  }
+}
+
+// An archived row tells its run and not its policy.
+void refuse_shared(const RestoreOptions& options, const std::vector<Kept>& kept, const std::string& policy, const std::string& archive) {
+  for (const Kept& other : kept) {
+    const bool chosen = std::find(options.policies.begin(), options.policies.end(), other.policy) != options.policies.end();
+    const bool shares = std::any_of(other.tables.begin(), other.tables.end(), [&](const KeptTable& t) { return t.archive == archive; });
+    if (other.policy != policy && !chosen && shares) {
+      refuse("shared_archive", "policies " + printable(policy) + " and " + printable(other.policy) + " of that run kept rows in one archive table, " + printable(archive) +
+                                   ", where they can't be told apart: name both, or choose by --table or --where");
+    }
+  }
+}
+
+bool is_wanted(Session& session, const RestoreOptions& options, const Table& source) {
+  return options.tables.empty() || std::any_of(options.tables.begin(), options.tables.end(), [&](const std::string& name) {
+           return same_table(described(session, name, "no table " + printable(name)), source);
+         });
+}
+
+std::vector<Wanted> wanted_tables(Session& session, const RestoreOptions& options, const std::vector<Kept>& kept) {
+  std::vector<Wanted> out;
+  std::vector<std::string> names;
+  for (const Kept& policy : kept) {
+    if (!options.policies.empty() && std::find(options.policies.begin(), options.policies.end(), policy.policy) == options.policies.end()) continue;
+    std::optional<Table> parent;
+    for (const KeptTable& entry : policy.tables) {
+      if (!options.policies.empty()) refuse_shared(options, kept, policy.policy, entry.archive);
+      Table source = described(session, entry.table, "table " + printable(entry.table) + " is not there any more; make it again with the columns it had, then restore");
+      check_source(source);
+      if (&entry == &policy.tables[0]) parent = source;
+      names.push_back(entry.table);
+      const bool known = std::any_of(out.begin(), out.end(), [&](const Wanted& w) { return w.entry.archive == entry.archive; });
+      if (known || !is_wanted(session, options, source)) continue;
+      Table archive = described(session, entry.archive, "archive table " + printable(entry.archive) + " is not there any more, so its rows of table " + printable(entry.table) + " can't be restored; nothing was changed");
+      sdk::check_restorable(source, archive);
+      out.push_back({entry, std::move(source), std::move(archive), entry.on.empty() ? std::nullopt : parent});
+    }
+  }
+  if (out.empty()) bad_policy("run " + printable(options.restored_run_id) + " kept no rows of the tables named; it kept rows of " + listed(names));
+  return out;
+}
+
+// Each table after those that it refers to; where they refer to each other in a circle, as it comes.
+std::vector<Wanted> parents_first(std::vector<Wanted> tables) {
+  const auto refers_to = [](const Table& child, const Table& parent) {
+    return std::any_of(parent.references.begin(), parent.references.end(), [&](const sdk::Reference& r) { return r.child_schema == child.schema && r.child_table == child.name; });
+  };
+  std::vector<Wanted> out;
+  while (!tables.empty()) {
+    auto next = std::find_if(tables.begin(), tables.end(), [&](const Wanted& candidate) {
+      return std::none_of(tables.begin(), tables.end(), [&](const Wanted& other) { return !same_table(other.source, candidate.source) && refers_to(candidate.source, other.source); });
+    });
+    if (next == tables.end()) next = tables.begin();
+    out.push_back(std::move(*next));
+    tables.erase(next);
+  }
+  return out;
+}
+
+template <class Number>
+std::optional<Number> number_in(const std::string& text) {
+  Number number{};
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<Value> whole_number(const std::string& text) {
+  if (const auto number = number_in<std::int64_t>(text)) return Value::integer(*number);
+  if (const auto number = number_in<std::uint64_t>(text)) return Value::unsigned_integer(*number);
+  return std::nullopt;
+}
+
+// A command line gives text, whatever the column holds.
+Predicate equals(const Column& column, const Value& value) {
+  if (value.kind == PK_VALUE_NULL) return Predicate::is_null(column.name);
+  if (value.kind != PK_VALUE_TEXT) return Predicate::compare(column.name, PK_EQ, value);
+  std::optional<Value> read;
+  switch (column.kind) {
+    case PK_COLUMN_INT:
+    case PK_COLUMN_UINT:
+    case PK_COLUMN_BIT: read = whole_number(value.text); break;
+    case PK_COLUMN_BOOL:
+      if (value.text == "true" || value.text == "1") read = Value::boolean(true);
+      else if (value.text == "false" || value.text == "0") read = Value::boolean(false);
+      break;
+    case PK_COLUMN_REAL:
+      if (const auto number = number_in<double>(value.text)) read = Value::real(*number);
+      break;
+    case PK_COLUMN_DECIMAL:
+      if (number_in<double>(value.text)) read = Value::decimal(value.text);
+      break;
+    case PK_COLUMN_BYTES: read = Value::bytes(value.text); break;
+    case PK_COLUMN_ANY: {
+      const Predicate text = Predicate::compare(column.name, PK_EQ, value);
+      const std::optional<Value> number = whole_number(value.text);
+      return number ? Predicate::any_of({text, Predicate::compare(column.name, PK_EQ, *number)}) : text;
+    }
+    default: read = value; break;
+  }
+  if (!read) bad_policy("the value given for column " + column.name + " is none that " + column.type_name + " can hold");
+  return Predicate::compare(column.name, PK_EQ, *read);
+}
+
+Predicate subject_of(const Table& table, const RestoreOptions& options) {
+  std::vector<Predicate> all;
+  for (const auto& [name, value] : options.where) all.push_back(equals(resolve_column(table, name), value));
+  return Predicate::all_of(all);
+}
+
+bool has_columns(const Table& table, const RestoreOptions& options) {
+  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) {
+    try {
+      resolve_column(table, condition.first);
+      return true;
+    } catch (const EngineError&) {
+      return false;
+    }
+  });
+}
+
+// Children that do not name the subject themselves come back with its parents.
+void add_subject(const Wanted& table, const RestoreOptions& options, std::vector<Predicate>& all) {
+  if (options.where.empty()) return;
+  if (!table.parent || has_columns(table.archive, options)) {
+    all.push_back(subject_of(table.archive, options));
+    return;
+  }
+  rule::ReferencedBy rule;
+  rule.table = table_name_text(table.parent->schema, table.parent->name);
+  for (const auto& [column, parent] : table.entry.on) rule.on.push_back({parent, PK_EQ, column});
+  rule.where = std::make_shared<const Predicate>(subject_of(*table.parent, options));
+  all.push_back(Predicate::referenced_by(std::move(rule)));
+}
+
+Predicate archived_before(std::int64_t instant_ns, std::int64_t now_ns) {
+  rule::Time time;
+  time.column = sdk::archive_instant_column;
+  time.grace_ns = now_ns - instant_ns;
+  return Predicate::expired({time});
+}
+
+}  // namespace
+
+std::vector<RestorePart> restore_parts(Session& session, const RestoreOptions& options, const std::vector<sdk::RunRecord>& records, std::int64_t now_ns,
+                                       std::vector<Warning>& warnings) {
+  const std::vector<Kept> kept = kept_by(options, records, warnings);
+  check_policies(options, kept);
+  now_ns = std::max({now_ns, options.since_ns.value_or(now_ns), options.until_ns.value_or(now_ns)});
+  Catalogue catalogue(session);
+  const Zones zones;
+  std::vector<RestorePart> out;
+  for (Wanted& table : parents_first(wanted_tables(session, options, kept))) {
+    std::vector<Predicate> all;
+    add_subject(table, options, all);
+    if (options.until_ns) all.push_back(archived_before(*options.until_ns, now_ns));
+    if (options.since_ns) all.push_back(Predicate::negation(archived_before(*options.since_ns, now_ns)));
+    RestorePart part{std::move(table.source), std::move(table.archive), std::nullopt};
+    if (!all.empty()) {
+      part.where = lower(Predicate::all_of(all), {part.archive, now_ns, 0, zones, [&](const std::string& name) -> const Table& { return catalogue.table(name); }});
+    }
+    out.push_back(std::move(part));
+  }
+  return out;
+}
+
+}  // namespace purgekit

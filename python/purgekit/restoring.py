@@ -1,0 +1,159 @@
+"""Putting rows back that a run has kept in archive tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from purgekit import _core
+from purgekit.errors import PolicyError, PurgeFailed, PurgekitError
+from purgekit.signals import stop_on_ctrl_c
+from purgekit.state import RunStore, new_run_id
+from purgekit.text import did_you_mean, printable
+
+Json = dict[str, Any]
+Instant = str | datetime
+ON_CONFLICT = ("refuse", "skip", "replace")
+
+
+class RestoreReport:
+    """What a restore did. ``to_dict`` gives ``purgekit.restore/1``."""
+
+    def __init__(self, document: Json) -> None:
+        self._json = document
+
+    def to_dict(self) -> Json:
+        """The report as plain values."""
+        copy: Json = json.loads(json.dumps(self._json))
+        return copy
+
+    @property
+    def run_id(self) -> str:
+        """Name of the restore itself, as in the history."""
+        return str(self._json["run_id"])
+
+    @property
+    def restored_run_id(self) -> str:
+        """The run whose rows came back."""
+        return str(self._json["restored_run_id"])
+
+    @property
+    def status(self) -> str:
+        """``completed``, ``stopped`` or ``failed``."""
+        return str(self._json["status"])
+
+    @property
+    def stop_reason(self) -> str | None:
+        """What ended it early."""
+        found: str | None = self._json["stop_reason"]
+        return found
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line exits with."""
+        return int(self._json["exit_code"])
+
+    @property
+    def rows_restored(self) -> int:
+        """Rows of all tables."""
+        return int(self._json["rows_restored"])
+
+    @property
+    def rows_skipped(self) -> int:
+        """Rows left in the archive, because rows with their key are there."""
+        return int(self._json["rows_skipped"])
+
+    @property
+    def tables(self) -> list[Json]:
+        """For each: ``table``, ``archive``, ``rows_restored``, ``rows_skipped``, ``chunks``, ``hold``."""
+        found: list[Json] = self._json["tables"]
+        return found
+
+    @property
+    def warnings(self) -> list[Json]:
+        """Each with ``code`` and ``message``."""
+        found: list[Json] = self._json["warnings"]
+        return found
+
+    @property
+    def error(self) -> Json | None:
+        """What failed, when ``status`` is ``failed``."""
+        found: Json | None = self._json["error"]
+        return found
+
+    def __repr__(self) -> str:
+        return f"<RestoreReport {printable(self.run_id)}: {self.status}, {self.rows_restored:,} rows restored>"
+
+
+def restore(
+    connection: _core.Connection,
+    database: str,
+    run_id: str,
+    *,
+    policy: str | Sequence[str] | None,
+    table: str | Sequence[str] | None,
+    where: Mapping[str, object] | None,
+    since: Instant | None,
+    until: Instant | None,
+    on_conflict: str,
+    hold: bool,
+    ledger: str,
+    lock_wait_ms: int,
+    control: _core.RunControl | None,
+    on_progress: Callable[[Json], object] | None,
+) -> RestoreReport:
+    """See ``Database.restore``."""
+    if on_conflict not in ON_CONFLICT:
+        hint = did_you_mean(str(on_conflict), ON_CONFLICT)
+        raise PolicyError(f"unknown on_conflict '{printable(on_conflict)}'{hint}")
+    control = control or _core.RunControl()
+    options: Json = {
+        "run_id": new_run_id(),
+        "ledger": ledger,
+        "policies": _names(policy),
+        "tables": _names(table),
+        "where": list((where or {}).items()),
+        "since_ns": _instant_ns(since),
+        "until_ns": _instant_ns(until),
+        "on_conflict": on_conflict,
+        "hold": hold,
+        "lock_wait_ms": lock_wait_ms,
+        "control": control,
+        "on_progress": on_progress,
+    }
+    report = RestoreReport(_recorded(connection, database, run_id, options))
+    if report.status == "failed":
+        error = report.error or {}
+        failure = PurgeFailed(str(error.get("message")), code=str(error.get("code") or ""), table=error.get("table"))
+        failure.restored = report
+        raise failure
+    return report
+
+
+def _recorded(connection: _core.Connection, database: str, run_id: str, options: Json) -> Json:
+    """Restore, with a record of it on this machine."""
+    store = RunStore()
+    own_id = options["run_id"]
+    store.begin(own_id, database, [f"restore of {run_id}"], options["ledger"])
+    try:
+        with stop_on_ctrl_c(options["control"]):
+            report: Json = json.loads(connection.restore(run_id, **options))
+    except PurgekitError:
+        store.refused(own_id)
+        raise
+    except BaseException:
+        store.lost(own_id, {"status": "failed", "exit_code": 1})
+        raise
+    store.end(own_id, {**report, "rows_deleted": 0, "rows_archived": 0})
+    return report
+
+
+def _names(given: str | Sequence[str] | None) -> list[str]:
+    return [] if given is None else [given] if isinstance(given, str) else list(given)
+
+
+def _instant_ns(instant: Instant | None) -> int | None:
+    text = instant.isoformat() if isinstance(instant, datetime) else instant
+    return None if text is None else _core.parse_instant(text)

@@ -1,0 +1,59 @@
+"""What the tests of restoring share: a purge that keeps its rows, and looking at tables through another driver."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import purgekit as pk
+from engine.tables import HOUR_S, TABLE, make_sessions, now_s, sessions_policy
+from servers import Connection
+
+CHILD = "APPS"
+KEPT = f"purgekit_archive_{TABLE}"
+
+
+def rows(connection: Connection, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+    cursor = connection.cursor()
+    cursor.execute(statement, parameters)
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def execute(connection: Connection, statement: str) -> None:
+    connection.cursor().execute(statement)
+
+
+def suffix(url: str) -> str:
+    return " ENGINE=InnoDB" if url.startswith(("mysql", "mariadb")) else ""
+
+
+def archive_of(url: str, table: str = TABLE) -> str:
+    """The archive's name in SQL: exact, after the name that the database stores."""
+    name = f"purgekit_archive_{table.lower() if url.startswith('postgresql') else table}"
+    return f"`{name}`" if url.startswith(("mysql", "mariadb")) else f'"{name}"'
+
+
+def all_rows(connection: Connection, table: str = TABLE, columns: str = "ID, EXPIRES, NOTE") -> list[tuple[Any, ...]]:
+    return rows(connection, f"SELECT {columns} FROM {table} ORDER BY 1")
+
+
+def marks(connection: Connection, url: str, table: str = TABLE) -> list[int]:
+    """Chunk numbers of the archived rows: negative ones are restored."""
+    return [row[0] for row in rows(connection, f"SELECT purgekit_chunk FROM {archive_of(url, table)}")]
+
+
+def purged(
+    connection: Connection, url: str, count: int = 60, *, chunk_ms: int = 100, **changes: Any
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """Sessions of which every fourth stays; the run's id, and the rows that were there before it."""
+    make_sessions(connection, url, [now_s() + (HOUR_S if n % 4 == 0 else -5 * HOUR_S) for n in range(count)])
+    before = all_rows(connection)
+    with pk.connect(url) as db:
+        run_id = db.run(sessions_policy(archive="table", **changes), limits=pk.Limits(chunk_ms=chunk_ms)).run_id
+    return run_id, before
+
+
+def notes(connection: Connection, kind: str = "hold") -> dict[str, Any]:
+    """Records of one kind in the ledger, by id."""
+    found = rows(connection, f"SELECT id, document FROM purgekit_ledger WHERE kind = '{kind}'")
+    return {row[0]: json.loads(row[1]) for row in found}
