@@ -53,10 +53,12 @@ std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::
     if (foreign_text(record, "kind") == "restore") refuse("not_archived", "run " + printable(run_id) + " is a restore; name the purge whose rows are to come back");
     found = true;
     Kept kept{foreign_text(record, "policy"), kept_tables(record)};
-    if (kept.tables.empty()) continue;
-    if (kept.tables[0].archive.find('/') != std::string::npos) {
-      refuse("not_archived", "policy " + printable(kept.policy) + " of run " + printable(run_id) + " kept its rows in files, which are not restored by this command; export them and load them");
+    const std::string place = foreign_text(record, "archive");
+    if (kept.tables.empty() && place.find('/') != std::string::npos) {
+      refuse("not_archived", "policy " + printable(kept.policy) + " of run " + printable(run_id) + " kept its rows in files under " + printable(place) +
+                                 ", which this command does not restore; purgekit archive export writes them as CSV or JSON to load");
     }
+    if (kept.tables.empty()) continue;
     if (!record.contains("archives")) {
       warnings.push_back({"old_record", "run " + printable(run_id) + " was recorded by an earlier version, which noted no archives of dependents: of policy " + printable(kept.policy) + " only " +
                                             printable(kept.tables[0].table) + " comes back"});
