@@ -86,8 +86,8 @@ class Plan:
         return plan_html(self._json)
 
 
-class Report:
-    """What a run did. ``to_dict`` gives ``purgekit.run/1``."""
+class Outcome:
+    """What a run or a restore did, as far as both tell the same."""
 
     def __init__(self, document: Json) -> None:
         self._json = document
@@ -103,19 +103,13 @@ class Report:
         return str(self._json["run_id"])
 
     @property
-    def continues(self) -> str | None:
-        """The interrupted run that this one went on with."""
-        found: str | None = self._json.get("continues")
-        return found
-
-    @property
     def status(self) -> str:
         """``completed``, ``stopped`` or ``failed``."""
         return str(self._json["status"])
 
     @property
     def stop_reason(self) -> str | None:
-        """What ended a stopped run early."""
+        """What ended it early."""
         found: str | None = self._json.get("stop_reason")
         return found
 
@@ -123,6 +117,22 @@ class Report:
     def exit_code(self) -> int:
         """What the command line exits with."""
         return int(self._json["exit_code"])
+
+    @property
+    def error(self) -> Json | None:
+        """What failed, when ``status`` is ``failed``."""
+        found: Json | None = self._json.get("error")
+        return found
+
+
+class Report(Outcome):
+    """What a run did. ``to_dict`` gives ``purgekit.run/1``."""
+
+    @property
+    def continues(self) -> str | None:
+        """The interrupted run that this one went on with."""
+        found: str | None = self._json.get("continues")
+        return found
 
     @property
     def rows_deleted(self) -> int:
@@ -143,12 +153,6 @@ class Report:
     def policies(self) -> list[Json]:
         """One entry for each policy."""
         found: list[Json] = self._json["policies"]
-        return found
-
-    @property
-    def error(self) -> Json | None:
-        """What failed, when ``status`` is ``failed``."""
-        found: Json | None = self._json.get("error")
         return found
 
     @property

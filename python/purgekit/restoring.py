@@ -5,55 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from purgekit import _core
 from purgekit.errors import PolicyError, PurgeFailed, PurgekitError
+from purgekit.report import Json, Outcome
 from purgekit.signals import stop_on_ctrl_c
 from purgekit.state import RunStore, new_run_id
 from purgekit.text import did_you_mean, printable
 
-Json = dict[str, Any]
 Instant = str | datetime
 ON_CONFLICT = ("refuse", "skip", "replace")
 
 
-class RestoreReport:
-    """What a restore did. ``to_dict`` gives ``purgekit.restore/1``."""
-
-    def __init__(self, document: Json) -> None:
-        self._json = document
-
-    def to_dict(self) -> Json:
-        """The report as plain values."""
-        copy: Json = json.loads(json.dumps(self._json))
-        return copy
-
-    @property
-    def run_id(self) -> str:
-        """Name of the restore itself, as in the history."""
-        return str(self._json["run_id"])
+class RestoreReport(Outcome):
+    """What a restore did. ``run_id`` is its own, as in the history. ``to_dict`` gives ``purgekit.restore/1``."""
 
     @property
     def restored_run_id(self) -> str:
         """The run whose rows came back."""
         return str(self._json["restored_run_id"])
-
-    @property
-    def status(self) -> str:
-        """``completed``, ``stopped`` or ``failed``."""
-        return str(self._json["status"])
-
-    @property
-    def stop_reason(self) -> str | None:
-        """What ended it early."""
-        found: str | None = self._json["stop_reason"]
-        return found
-
-    @property
-    def exit_code(self) -> int:
-        """What the command line exits with."""
-        return int(self._json["exit_code"])
 
     @property
     def rows_restored(self) -> int:
@@ -75,12 +45,6 @@ class RestoreReport:
     def warnings(self) -> list[Json]:
         """Each with ``code`` and ``message``."""
         found: list[Json] = self._json["warnings"]
-        return found
-
-    @property
-    def error(self) -> Json | None:
-        """What failed, when ``status`` is ``failed``."""
-        found: Json | None = self._json["error"]
         return found
 
     def __repr__(self) -> str:
