@@ -61,7 +61,7 @@ def test_files_keep_what_goes_and_not_what_is_held(any_url: str, admin: Admin, t
         kept = set(ids(archive))
     assert kept == set(range(1, 61)) - live - KEPT_KEYS
     assert report.policies[0]["rows_held"] == len(KEPT_KEYS)
-    with pk.connect(any_url) as db, pytest.raises(pk.PurgeRefused, match="kept its rows in files under .*kept"):
+    with pk.connect(any_url) as db, pytest.raises(pk.PurgeRefused, match=r"kept its rows in files under .*kept"):
         db.restore(report.run_id)
 
 
