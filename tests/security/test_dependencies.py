@@ -20,6 +20,8 @@ NATIVE = {
     "spdlog": "spdlog",
     "nlohmann_json": "nlohmann-json",
     "pybind11": "pybind11",
+    "ZSTD": "zstd",
+    "OpenSSL": "OpenSSL libcrypto",
 }
 # Found by CMake, and nobody's dependency: ourselves, the system, the tests' own.
 NOT_LISTED = {"purgekit", "Threads", "Python", "GTest", "PkgConfig"}
