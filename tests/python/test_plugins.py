@@ -150,6 +150,7 @@ class TestConformance(ConformanceSuite):
                 "timestamps": "SQLite has no date and time type, and this backend does not read text",
                 "care": "left to whoever keeps the file",
                 "run_lock": "left to the ledger's fence",
+                "replacing": "the rowid is the key there, and a row that is made again has another",
             },
         )
 
