@@ -21,6 +21,8 @@ class ArchiveFile {
   explicit ArchiveFile(std::filesystem::path path) : path_(std::move(path)) {}
   ArchiveFile(ArchiveFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
   ArchiveFile& operator=(ArchiveFile&&) = delete;
+  ArchiveFile(const ArchiveFile&) = delete;
+  ArchiveFile& operator=(const ArchiveFile&) = delete;
   ~ArchiveFile() { close(); }
 
   const std::filesystem::path& path() const { return path_; }

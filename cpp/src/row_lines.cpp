@@ -142,7 +142,7 @@ class Reader {
   }
 
   void add_member(std::string& out, std::int64_t row) const {
-    const auto id = static_cast<std::size_t>(ids_[row]);
+    const auto id = static_cast<std::uint8_t>(ids_[row]);
     if (id >= members_.size() || places_[row] < 0 || places_[row] >= lengths_[id]) defect(name_, "a union that points nowhere");
     members_[id].add(out, places_[row]);
   }

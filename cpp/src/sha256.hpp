@@ -21,6 +21,7 @@ class Sha256 {
   Sha256(const Sha256& other) : context_(EVP_MD_CTX_new()) {
     if (!context_ || EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) != 1) throw std::bad_alloc();
   }
+  Sha256& operator=(const Sha256&) = delete;
   Sha256(Sha256&&) noexcept = default;
   Sha256& operator=(Sha256&&) noexcept = default;
   ~Sha256() = default;

@@ -98,19 +98,15 @@ class RowRestore {
   /// The predicate of `request` is read during each call of next().
   RowRestore(const Dialect& dialect, const Table& source, InsertShape shape, const Table& archive, const Restore& request)
       : dialect_(dialect), source_(source), shape_(std::move(shape)), request_(request), source_name_(qualified(dialect, source.schema, source.name)),
-        archive_name_(qualified(dialect, archive.schema, archive.name)), outer_(dialect.quote(archive.name)) {
+        archive_name_(qualified(dialect, archive.schema, archive.name)), outer_(dialect.quote(archive.name)), newest_first_(refers_to_itself(source)) {
     check_restorable(source, archive, shape_.required);
     for (const Column& column : archive.columns) {
       if (!is_archive_mark(column.name) && !shape_.is_generated(column.name)) columns_.push_back(column.name);
     }
-    add_unique(source.key);
-    has_key_ = !unique_.empty();
+    if (add_unique(source.key)) has_key_ = true;
     for (const Index& index : source.indexes) {
       if (index.unique && !index.partial) add_unique(index.columns);
     }
-    // A row that refers to one of the same table went before it, so it comes back after it.
-    newest_first_ = std::any_of(source.references.begin(), source.references.end(),
-                                [&](const Reference& r) { return r.child_table == source.name && r.child_schema == source.schema; });
   }
 
   /// See pk_backend.restore_next.
@@ -131,15 +127,23 @@ class RowRestore {
   }
 
  private:
-  void add_unique(const std::vector<std::uint32_t>& positions) {
+  // A row that refers to one of the same table went before it, so it comes back after it.
+  static bool refers_to_itself(const Table& source) {
+    return std::any_of(source.references.begin(), source.references.end(),
+                       [&](const Reference& r) { return r.child_table == source.name && r.child_schema == source.schema; });
+  }
+
+  // Whether rows can be compared by these columns.
+  bool add_unique(const std::vector<std::uint32_t>& positions) {
     std::vector<std::string> names;
     for (const std::uint32_t at : positions) {
-      if (at >= source_.columns.size()) return;
+      if (at >= source_.columns.size()) return false;
       names.push_back(source_.columns[at].name);
-      if (std::find(columns_.begin(), columns_.end(), names.back()) == columns_.end()) return;  // not ours to compare
+      if (std::find(columns_.begin(), columns_.end(), names.back()) == columns_.end()) return false;  // not ours to compare
     }
-    if (names.empty() || std::find(unique_.begin(), unique_.end(), names) != unique_.end()) return;
-    unique_.push_back(std::move(names));
+    if (names.empty()) return false;
+    if (std::find(unique_.begin(), unique_.end(), names) == unique_.end()) unique_.push_back(std::move(names));
+    return true;
   }
 
   std::string q(const std::string& column) const { return dialect_.quote(column); }
@@ -293,7 +297,7 @@ class RowRestore {
   std::vector<std::string> columns_;
   std::vector<std::vector<std::string>> unique_;  // columns of the key first, then of each unique index
   bool has_key_ = false;
-  bool newest_first_ = false;
+  bool newest_first_;
 };
 
 }  // namespace purgekit::sdk

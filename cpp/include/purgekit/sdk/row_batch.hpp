@@ -203,7 +203,7 @@ inline ArrowArray union_values(const std::vector<const Value*>& items) {
   std::string offsets;
   for (const Value* item : items) {
     const auto [id, value] = member_of(*item, made);
-    std::vector<const Value*>& member = members[static_cast<std::size_t>(id)];
+    std::vector<const Value*>& member = members[static_cast<std::uint8_t>(id)];
     append(ids, id);
     append(offsets, static_cast<std::int32_t>(member.size()));
     member.push_back(value);
@@ -218,7 +218,7 @@ inline ArrowArray union_values(const std::vector<const Value*>& items) {
 /// Rows of one table on their way to the sink. Serial; lives for one verb at most.
 class RowBatch {
  public:
-  static constexpr std::size_t most_bytes = 4 * 1024 * 1024;
+  static constexpr std::size_t most_bytes = std::size_t{4} * 1024 * 1024;
   static constexpr std::size_t most_rows = 5'000;
 
   /// `columns` and `sink` outlive the batch. \param table 0 for the purge's own, then 1 + the dependent's number
@@ -263,6 +263,7 @@ class RowBatch {
         data.push_back(arrow::values(plain, items));
       } else {
         std::vector<ArrowSchema> members;
+        members.reserve(arrow_union_members.size());
         for (const char* format : arrow_union_members) members.push_back(arrow::schema(format, ""));
         fields.push_back(arrow::schema(arrow_union_format, column.name, std::move(metadata), std::move(members)));
         data.push_back(arrow::union_values(items));
