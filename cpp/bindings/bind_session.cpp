@@ -201,6 +201,7 @@ void bind_session(py::module_& module) {
             std::vector<sdk::RunRecord> notes;
             s.released([&] { notes = s.get().note_list(kind); });
             std::vector<std::pair<std::string, std::string>> out;
+            out.reserve(notes.size());
             for (const sdk::RunRecord& note : notes) out.emplace_back(note.id, note.document);
             return out;
           },
@@ -244,7 +245,7 @@ void bind_session(py::module_& module) {
              std::vector<sdk::Signal> signals;
              s.released([&] { signals = s.get().pressure(); });
              py::list out;
-             for (const sdk::Signal& signal : signals) out.append(py::dict("name"_a = signal.name, "value"_a = signal.value, "limit"_a = signal.limit));
+             for (const sdk::Signal& signal : signals) out.append(py::dict("name"_a = signal.name, "value"_a = signal.value, "limit"_a = signal.limit, "shared_chunk_ms"_a = signal.shared_chunk_ms));
              return out;
            })
       .def(

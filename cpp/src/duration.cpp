@@ -1,6 +1,7 @@
 #include "purgekit/duration.hpp"
 
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 #include "purgekit/error.hpp"
@@ -118,6 +119,10 @@ std::string format_instant(std::int64_t ns) {
   std::string out = sdk::format_time(ns, ns % sdk::ns_per_s == 0 ? 0 : 9, 'T');
   if (ns % sdk::ns_per_s != 0) out.erase(out.find_last_not_of('0') + 1);
   return out + "Z";
+}
+
+std::string now_utc() {
+  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
 }
 
 }  // namespace purgekit

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <utility>
@@ -34,10 +33,6 @@ std::string skippable(std::uint32_t magic, const Json& content) {
   return little_endian(magic) + little_endian(static_cast<std::uint32_t>(text.size())) + text;
 }
 
-std::string instant_now() {
-  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
-}
-
 fs::path last_name(const FileSet& set, const FilePlace& place) { return fs::path(set.folder) / place.file; }
 
 fs::path part_name(const FileSet& set, const FilePlace& place) {
@@ -57,7 +52,7 @@ bool is_void_of_ours(const ArchiveFile& file) { return file.size() == 0 || file.
 void write_manifest(const FileSet& set) {
   if (set.bytes() == 0) return;
   const fs::path path = fs::path(set.folder) / set.manifest_name();
-  if (!is_there(path)) write_whole(path, set.manifest(instant_now()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!is_there(path)) write_whole(path, set.manifest(now_utc()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 // The last that is done to a file whose bytes up to `place.end` are known to be right.
@@ -210,7 +205,7 @@ void FileArchive::append(std::int64_t chunk, const std::vector<Frame>& frames) {
         open.pending = Sha256(open.hash);
         open.is_dirty = touched[number] = true;
       }
-      const std::string record = skippable(chunk_magic, {{"chunk", chunk}, {"rows", frame.rows}, {"bytes", frame.bytes}, {"sha256", frame.sha256}, {"archived_utc", instant_now()}});
+      const std::string record = skippable(chunk_magic, {{"chunk", chunk}, {"rows", frame.rows}, {"bytes", frame.bytes}, {"sha256", frame.sha256}, {"archived_utc", now_utc()}});
       const std::string head = (place.end == 0 ? header(table_of_[number]) : "") + record;
       for (const std::string* part : std::array{&head, &frame.data}) {
         open.file.write(place.end, *part);

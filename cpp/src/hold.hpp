@@ -10,8 +10,9 @@
 ///    "reason": "case 2026-17", "by": "alice", "created_utc": "2026-11-22T13:00:00.000Z"}      any text
 ///
 /// By a table of keys:  "form": "table", "rule": {"referenced_by": {"table": "HOLDS", "on": [["HOLDS_COLUMN", "=", "COLUMN"]], "where": {...}}}
-/// with `where` a condition on the rows of that table, or left out. A rule with raw SQL is refused: a ledger may be written by others. The other members are read leniently; a reader that knows a later
-/// schema writes that. Notes are written by keep_hold only: it sees to it that no purge under way misses one.
+/// with `where` a condition on the rows of that table, or left out. A rule with raw SQL is refused: a ledger may be written by others. The other
+/// members are read leniently; a reader that knows a later schema writes that. Notes are written by keep_hold, which sees to it that no purge under
+/// way misses one, and by a restore in the transaction that puts the first rows back (restore_hold.hpp), which moves the table's own slot on.
 #pragma once
 
 #include <cstdint>

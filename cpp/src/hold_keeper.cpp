@@ -30,10 +30,6 @@ constexpr std::size_t most_text_bytes = 500;
 
 using Clock = std::chrono::steady_clock;
 
-std::string now_text() {
-  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
-}
-
 std::string fresh_id(const std::vector<sdk::RunRecord>& notes) {
   std::random_device random;
   for (;;) {
@@ -248,7 +244,7 @@ KeptHold keep_hold(Session& session, const sdk::Table& table, Hold hold, double 
       hold = std::move(*same);
     } else {
       hold.id = fresh_id(notes);
-      if (hold.created_utc.empty()) hold.created_utc = now_text();
+      if (hold.created_utc.empty()) hold.created_utc = now_utc();
       session.note_write(hold_note_kind, {hold.id, hold.to_document()});
     }
     slot.epoch += 1;

@@ -86,9 +86,8 @@ Predicate perhaps_not(const Predicate& p) {
   refuse_leaf();
 }
 
-[[noreturn]] Value misread(const std::string& text, const sdk::Column& column, const char* what) {
-  bad_policy("'" + printable(text) + "' is no " + what + ", but column " + column.name + " is " + column.type_name);
-}
+// Without the value: it may be somebody's name.
+[[noreturn]] Value misread(const sdk::Column& column, const char* what) { bad_policy("the value given for column " + column.name + " (" + column.type_name + ") is no " + what); }
 
 template <class Number>
 bool read_whole(const std::string& text, Number& out) {
@@ -101,7 +100,7 @@ Value bytes_of_hex(const std::string& text, const sdk::Column& column) {
   for (std::size_t i = 0; i < text.size(); i += 2) {
     unsigned byte = 0;
     const auto [end, problem] = std::from_chars(text.data() + i, text.data() + std::min(i + 2, text.size()), byte, 16);
-    if (problem != std::errc() || end != text.data() + i + 2) return misread(text, column, "hexadecimal text of whole bytes");
+    if (problem != std::errc() || end != text.data() + i + 2) return misread(column, "hexadecimal text of whole bytes");
     out += static_cast<char>(byte);
   }
   return Value::bytes(out);
@@ -143,20 +142,23 @@ Value value_of_text(const std::string& text, const sdk::Column& column) {
     case PK_COLUMN_INT:
     case PK_COLUMN_BIT: {
       std::int64_t number = 0;
-      return read_whole(text, number) ? Value::integer(number) : misread(text, column, "whole number");
+      return read_whole(text, number) ? Value::integer(number) : misread(column, "whole number");
     }
     case PK_COLUMN_UINT: {
       std::uint64_t number = 0;
-      return read_whole(text, number) ? Value::unsigned_integer(number) : misread(text, column, "whole number");
+      return read_whole(text, number) ? Value::unsigned_integer(number) : misread(column, "whole number");
     }
     case PK_COLUMN_REAL: {
       double number = 0;
-      return read_whole(text, number) ? Value::real(number) : misread(text, column, "number");
+      return read_whole(text, number) ? Value::real(number) : misread(column, "number");
     }
-    case PK_COLUMN_DECIMAL: return Value::decimal(text);
+    case PK_COLUMN_DECIMAL: {
+      double number = 0;
+      return read_whole(text, number) ? Value::decimal(text) : misread(column, "number");
+    }
     case PK_COLUMN_BOOL:
       if (text == "true" || text == "1") return Value::boolean(true);
-      return text == "false" || text == "0" ? Value::boolean(false) : misread(text, column, "true or false");
+      return text == "false" || text == "0" ? Value::boolean(false) : misread(column, "true or false");
     case PK_COLUMN_BYTES: return bytes_of_hex(text, column);
     default: return Value::string(text);
   }

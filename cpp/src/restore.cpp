@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "foreign_record.hpp"
+#include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/policy.hpp"

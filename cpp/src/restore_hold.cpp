@@ -1,17 +1,16 @@
 #include "restore_hold.hpp"
 
-#include <cstdio>
 #include <memory>
 
-#include "json.hpp"
-#include "purgekit/policy.hpp"
+#include "hold.hpp"
+#include "purgekit/duration.hpp"
 #include "purgekit/sdk/restore.hpp"
+#include "sha256.hpp"
 #include "slot_keeper.hpp"
 
 namespace purgekit {
 namespace {
 
-constexpr const char* hold_kind = "hold";
 constexpr std::uint32_t slot_wait_ms = 10'000;  // longest an open chunk of a purge may keep us waiting
 
 std::string written_name(const sdk::Table& table) { return table_name_text(table.schema, table.name); }
@@ -27,26 +26,13 @@ Predicate marked_as_restored(const RestorePart& part) {
   return Predicate::referenced_by(std::move(rule));
 }
 
-std::string document_of(const RestorePart& part, const std::string& restored_run_id) {
-  const Json document = {{"schema", "purgekit.hold/1"},
-                         {"table", written_name(part.source)},
-                         {"form", "table"},
-                         {"rule", Json::parse(marked_as_restored(part).to_json())},
-                         {"reason", "restored, last from run " + restored_run_id},
-                         {"by", "purgekit restore"},
-                         {"created_utc", now_utc()}};
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 std::string restored_hold_id(const RestorePart& part) {
   if (part.source.key.empty()) return "";
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : written_name(part.source) + " " + written_name(part.archive)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  char id[40];
-  std::snprintf(id, sizeof id, "restored-%012llx", static_cast<unsigned long long>(hash & 0xffffffffffffu));
-  return id;
+  Sha256 hash;
+  hash.add(written_name(part.source) + " " + written_name(part.archive));
+  return "restored-" + hash.hex().substr(0, 12);
 }
 
 void begin_with_hold(Session& session, const RestorePart& part, const std::string& restored_run_id) {
@@ -54,7 +40,8 @@ void begin_with_hold(Session& session, const RestorePart& part, const std::strin
   check_slot(slot);
   slot.epoch += 1;
   session.slot_write(slot);
-  session.note_write(hold_kind, {restored_hold_id(part), document_of(part, restored_run_id)});
+  const Hold hold{restored_hold_id(part), written_name(part.source), "table", marked_as_restored(part), "restored, last from run " + restored_run_id, "purgekit restore", now_utc()};
+  session.note_write(hold_note_kind, {hold.id, hold.to_document()});
 }
 
 }  // namespace purgekit

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "archive_record.hpp"
+#include "hold_rule.hpp"
 #include "json.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/planner.hpp"
@@ -91,6 +92,7 @@ void check_source(const Table& table) {
 
 void check_policies(const RestoreOptions& options, const std::vector<Kept>& kept) {
   std::vector<std::string> names;
+  names.reserve(kept.size());
   for (const Kept& k : kept) names.push_back(k.policy);
   for (const std::string& wanted : options.policies) {
     if (std::find(names.begin(), names.end(), wanted) == names.end()) {
@@ -157,49 +159,16 @@ std::vector<Wanted> parents_first(std::vector<Wanted> tables) {
   return out;
 }
 
-template <class Number>
-std::optional<Number> number_in(const std::string& text) {
-  Number number{};
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-std::optional<Value> whole_number(const std::string& text) {
-  if (const auto number = number_in<std::int64_t>(text)) return Value::integer(*number);
-  if (const auto number = number_in<std::uint64_t>(text)) return Value::unsigned_integer(*number);
-  return std::nullopt;
-}
-
-// A command line gives text, whatever the column holds.
+// A command line gives text, whatever the column holds. A column without a type may hold the number or its text.
 Predicate equals(const Column& column, const Value& value) {
   if (value.kind == PK_VALUE_NULL) return Predicate::is_null(column.name);
   if (value.kind != PK_VALUE_TEXT) return Predicate::compare(column.name, PK_EQ, value);
-  std::optional<Value> read;
-  switch (column.kind) {
-    case PK_COLUMN_INT:
-    case PK_COLUMN_UINT:
-    case PK_COLUMN_BIT: read = whole_number(value.text); break;
-    case PK_COLUMN_BOOL:
-      if (value.text == "true" || value.text == "1") read = Value::boolean(true);
-      else if (value.text == "false" || value.text == "0") read = Value::boolean(false);
-      break;
-    case PK_COLUMN_REAL:
-      if (const auto number = number_in<double>(value.text)) read = Value::real(*number);
-      break;
-    case PK_COLUMN_DECIMAL:
-      if (number_in<double>(value.text)) read = Value::decimal(value.text);
-      break;
-    case PK_COLUMN_BYTES: read = Value::bytes(value.text); break;
-    case PK_COLUMN_ANY: {
-      const Predicate text = Predicate::compare(column.name, PK_EQ, value);
-      const std::optional<Value> number = whole_number(value.text);
-      return number ? Predicate::any_of({text, Predicate::compare(column.name, PK_EQ, *number)}) : text;
-    }
-    default: read = value; break;
-  }
-  if (!read) bad_policy("the value given for column " + column.name + " is none that " + column.type_name + " can hold");
-  return Predicate::compare(column.name, PK_EQ, *read);
+  const Predicate same = Predicate::compare(column.name, PK_EQ, value_of_text(value.text, column));
+  std::int64_t number = 0;
+  const auto [end, problem] = std::from_chars(value.text.data(), value.text.data() + value.text.size(), number);
+  const bool is_whole = !value.text.empty() && problem == std::errc() && end == value.text.data() + value.text.size();
+  if (column.kind != PK_COLUMN_ANY || !is_whole) return same;
+  return Predicate::any_of({same, Predicate::compare(column.name, PK_EQ, Value::integer(number))});
 }
 
 Predicate subject_of(const Table& table, const RestoreOptions& options) {

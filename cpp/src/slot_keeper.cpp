@@ -1,6 +1,5 @@
 #include "slot_keeper.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <utility>
 
@@ -83,10 +82,6 @@ Json left_behind(const sdk::Slot& old, const Json& document) {
 }
 
 }  // namespace
-
-std::string now_utc() {
-  return format_instant(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count() * 1'000'000);
-}
 
 void check_slot(const sdk::Slot& slot) {
   for (const std::int64_t number : {slot.epoch, slot.seq, slot.rows_deleted}) {

@@ -21,9 +21,6 @@ namespace purgekit {
 /// \throws sdk::Error (PK_CORRUPT) when its numbers can't be those of any run.
 void check_slot(const sdk::Slot& slot);
 
-/// This machine's clock, to the millisecond, as records have it.
-std::string now_utc();
-
 /// ASCII key of a table's slot: readable, at most 200 characters.
 std::string slot_key(const sdk::Table& table);
 

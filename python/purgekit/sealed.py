@@ -5,22 +5,20 @@ The hash finds accidents and careless edits. It is no signature: whoever may wri
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from purgekit.errors import PurgeRefused
+from purgekit.placing import placed
 from purgekit.text import printable
 
 LARGEST_BYTES = 16 * 1024 * 1024
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in the file's place would keep its reader waiting for ever
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Json = dict[str, Any]
 
@@ -75,25 +73,12 @@ def write_sealed(path: Path, document: Json, kind: Kind) -> Json:
     try:
         if path.exists() and not _is_one(path, kind):
             kind.refuse(path, f"is not written: what is there is no {kind.noun}; name another file")
-        _replace(path, text)
+        with placed(path) as file:
+            file.write(text)
     except (OSError, ValueError) as error:  # ValueError: a name that can't be one
         kind.refuse(path, f"can't be written: {_reason(error)}")
     written: Json = json.loads(text)
     return written
-
-
-def _replace(path: Path, text: bytes) -> None:
-    part = path.with_name(f".purgekit-{secrets.token_hex(8)}.part")
-    try:
-        with os.fdopen(os.open(part, _WRITE, 0o644), "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import purgekit as pk
 from engine.tables import HOUR_S, make_sessions, now_s, sessions_policy, survivors
+from purgekit.testing.session import open_session
 from servers import Connection, connect
 
 ROWS = 30_000
@@ -41,6 +43,30 @@ def fill(url: str, connection: Connection) -> set[int]:
     """Rows of which every fourth is live. Returns those."""
     make_sessions(connection, url, [now_s() + (HOUR_S if n % 4 == 0 else -5 * HOUR_S) for n in range(ROWS)])
     return {n + 1 for n in range(0, ROWS, 4)}
+
+
+@pytest.mark.needs_server
+def test_the_signal_tells_who_is_there(server_url: str, admin: Callable[[str], Connection]) -> None:
+    signal = SIGNALS[server_url.partition(":")[0]]
+    policy = sessions_policy()
+    fill(server_url, admin(server_url))
+    with open_session(server_url) as opened:
+        now_ns = time.time_ns()
+        opened.prepare(policy, now_ns, opened.propose(policy, now_ns)[0]["id"])
+
+        def shared_chunk_ms() -> float:
+            """As of a look after one second: rates count from the look before it, PostgreSQL looks back by a second."""
+            opened.pressure()
+            time.sleep(1.2)
+            (found,) = [one for one in opened.pressure() if one["name"] == signal]
+            assert found["limit"] == 0, "nobody is waited for until they are gone"
+            return float(found["shared_chunk_ms"]) if found["value"] > 0 else 0.0
+
+        assert shared_chunk_ms() == 0, "what this process does itself is nobody else's work"
+        with somebody_at_work(server_url):
+            assert shared_chunk_ms() == (10 if "postgresql" in server_url else 40)
+        time.sleep(1.2)
+        assert shared_chunk_ms() == 0
 
 
 @pytest.mark.needs_server

@@ -14,9 +14,7 @@ import purgekit as pk
 from command import purgekit
 from engine.restores import CHILD, all_rows, archive_of, execute, marks, notes, purged, rows, suffix
 from engine.tables import HOUR_S, TABLE, make_sessions, mark, now_s, sessions_policy
-from purgekit import _core
-from purgekit.plugins import find_backends
-from purgekit.url import parse_url
+from purgekit.testing.session import open_session
 from servers import Connection
 
 Admin = Callable[[str], Connection]
@@ -270,34 +268,17 @@ def test_a_purge_of_the_table_is_running(any_url: str, admin: Admin) -> None:
     run_id, _ = purged(db_, any_url)
     (slot,) = rows(db_, "SELECT id FROM purgekit_ledger WHERE kind = 'slot'")
     with pk.connect(any_url) as db:
-        holder = bare_session(any_url)
-        holder.lock_run(slot[0])
-        report = db.restore(run_id)
+        with open_session(any_url) as holder:
+            holder.lock_run(slot[0])
+            report = db.restore(run_id)
         assert (report.status, report.stop_reason, report.exit_code) == ("stopped", "another_run", 3)
-        holder.close()
         assert db.restore(run_id).rows_restored == 45
-
-
-def bare_session(url: str) -> _core.Session:
-    find_backends()
-    t = parse_url(url)
-    return _core.Session(
-        _core.backend_for(t.scheme),
-        scheme=t.scheme,
-        user=t.user,
-        password=t.password or "",
-        host=t.host,
-        port=t.port,
-        database=t.database,
-    )
 
 
 def indexed(url: str, table: str) -> set[tuple[str, ...]]:
     """Columns of the table's indexes."""
-    session = bare_session(url)
-    found = {tuple(index["columns"]) for index in session.describe(table)["indexes"]}
-    session.close()
-    return found
+    with open_session(url) as session:
+        return {tuple(index["columns"]) for index in session.describe(table)["indexes"]}
 
 
 def test_archives_can_be_searched_by_run_and_by_key(any_url: str, admin: Admin) -> None:

@@ -549,7 +549,8 @@ typedef struct pk_backend {
   int32_t (*note_write)(pk_connection*, pk_text kind, const pk_run*, pk_error*);
   int32_t (*note_delete)(pk_connection*, pk_text kind, pk_text id, pk_error*);
   int32_t (*note_list)(pk_connection*, pk_text kind, pk_runs* out, pk_error*);
-  /** Values of all columns of at most `most` rows that satisfy the predicate, one row after the other, as text or NULL. */
+  /** Values of all columns of at most `most` rows that satisfy the predicate, one row after the other, as TEXT or NULL. A text may be cut:
+   * its i64 tells the whole value's length, in characters, of bytes in bytes. */
   int32_t (*sample_rows)(pk_connection*, const pk_purge*, size_t most, pk_samples* out, pk_error*);
   /** In an open transaction (`begin` with an empty key): put the archived rows of the first chunk above `after` back that are not marked as
    * restored, and mark them: their chunk number becomes negative. */

@@ -21,4 +21,7 @@ std::int64_t parse_instant(std::string_view text);
 /// "2026-11-21T10:00:00.5Z": the fraction without trailing zeros.
 std::string format_instant(std::int64_t ns);
 
+/// This machine's clock, to the millisecond, in that form: as records have it.
+std::string now_utc();
+
 }  // namespace purgekit

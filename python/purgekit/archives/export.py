@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +14,7 @@ from purgekit.archives.reader import ArchiveFile
 from purgekit.archives.values import cell
 from purgekit.archives.verify import require_intact
 from purgekit.errors import ArchiveError, PurgekitError
+from purgekit.placing import placed
 from purgekit.text import printable
 
 FORMATS = ("csv", "json", "parquet")
@@ -120,19 +120,10 @@ def _beside(source: Path, found: Path, target: Path, format: str) -> Path:
 
 
 def _export_one(source: Path, place: Path, format: str) -> int:
-    part = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("xb") as out:
-                rows = export_to(source, out, format=format)
-                out.flush()
-                os.fsync(out.fileno())
-            part.replace(place)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
+        with placed(place) as out:
+            rows = export_to(source, out, format=format)
     except OSError as error:
         raise ArchiveError(f"{printable(place)} can't be written: {error.strerror}", code="archive_io") from None
     return rows
