@@ -333,7 +333,7 @@ def test_on_the_command_line(sqlite_url: str, admin: Admin) -> None:
         (("--where", "ID=1", "--where", "ID=2"), "given twice"),
         (("--on-conflict", "skp"), "did you mean skip"),
         (("--on-conflict", "replace"), "add --yes"),
-        (("--where", "ID=peter"), "none that BIGINT can hold"),
+        (("--where", "ID=peter"), "is no whole number"),
         (("--since", "yesterday"), "yesterday"),
     ):
         done = purgekit("restore", sqlite_url, run_id, *arguments)
