@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -41,6 +42,11 @@ class Contestant(ABC):
     backends: ClassVar[Sequence[str]] = ("sqlite", "postgresql", "mariadb")
 
     @property
+    def keeps(self) -> bool:
+        """Whether every row must be in its archive at the end; it tells ``rows_archived`` then."""
+        return False
+
+    @property
     @abstractmethod
     def name(self) -> str:
         """As it is called in the tables of results."""
@@ -55,7 +61,8 @@ class Contestant(ABC):
 
 
 @contextlib.contextmanager
-def _connected(url: str) -> Any:
+def connected(url: str) -> Any:
+    """A connection as a program of that database's users would have it."""
     with contextlib.closing(connect(url)) as connection:
         if url.startswith("sqlite"):
             connection.cursor().execute("PRAGMA cache_size=-524288")
@@ -74,7 +81,7 @@ class PlainDelete(Contestant):
 
     def run(self, task: Task) -> Outcome:
         started = time.perf_counter()
-        with _connected(task.url) as connection:
+        with connected(task.url) as connection:
             cursor = connection.cursor()
             if self._isolation:
                 cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {self._isolation}")
@@ -99,7 +106,7 @@ class Loop(Contestant):
 
     def run(self, task: Task) -> Outcome:
         started, cpu_before_s = time.perf_counter(), time.process_time()
-        with _connected(task.url) as connection:
+        with connected(task.url) as connection:
             chunks = _until_empty(
                 connection,
                 f"DELETE FROM {TABLE} WHERE rowid IN "
@@ -127,19 +134,29 @@ class Purgekit(Contestant):
     chunk_ms: int = 100
     workers: int = 1
     strategy: str = "auto"
+    archive: str = ""  # "table" or "files"
 
     @property
     def name(self) -> str:
         if self.strategy != "auto":
             return f"purgekit, strategy {self.strategy}"
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
-        return f"purgekit {self.pace}, {self.chunk_ms} ms, {workers}"
+        kept = {"": "", "table": ", archive in a table", "files": ", archive in files"}[self.archive]
+        return f"purgekit {self.pace}, {self.chunk_ms} ms, {workers}{kept}"
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self.archive)
 
     def run(self, task: Task) -> Outcome:
         policy = task.folder / "policy.toml"
         policy.write_text(f'{task.rule.policy}strategy = "{self.strategy}"\n')
         arguments = ["run", task.url, str(policy), "--yes", "--json", "--now", NOW_TEXT, "--max-fraction", "1"]
         arguments += ["--pace", self.pace, "--chunk-ms", str(self.chunk_ms), "--workers", str(self.workers)]
+        if self.archive:
+            kept = task.folder / "kept"
+            shutil.rmtree(kept, ignore_errors=True)
+            arguments += ["--archive", "table" if self.archive == "table" else f"{kept}/"]
         ended = purgekit(arguments, task.folder)
         if ended.code != 0:
             said = (ended.err or ended.out).strip()
@@ -152,6 +169,7 @@ class Purgekit(Contestant):
             "retries": entry["retries"],
             "chunk_ms": entry["chunk_ms"],
             "throttled_s": entry["throttled_s"],
+            "rows_archived": entry["rows_archived"],
             "own_cpu_s": ended.cpu_s,
             "max_rss_mb": ended.max_rss_mb,
         }

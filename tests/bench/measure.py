@@ -79,4 +79,6 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant) -> dict[
     left = place.survivors(url)
     if left != expected(shape):
         raise BenchFailed(f"{contestant.name} left {left}, not {expected(shape)}")
+    if contestant.keeps and record["rows_archived"] != shape.purgeable:
+        raise BenchFailed(f"{contestant.name} kept {record['rows_archived']} rows of {shape.purgeable}")
     return record

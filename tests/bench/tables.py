@@ -9,12 +9,14 @@ from typing import Any
 
 from bench.contestants import Contestant, Loop, PlainDelete, Purgekit
 from bench.data import BARE_ROW_BYTES, INDEXES, Shape
+from bench.keeping import PtArchiverFile, PtArchiverTable, SelectThenDelete
 from bench.procedure import Procedure
 from bench.pt_archiver import PtArchiver
 
 ALL = ("postgresql", "mariadb", "sqlite")
 SERVERS = ("postgresql", "mariadb")
-CONTESTANTS = ("delete", "delete-rc", "purgekit", "swap", "procedure", "pt-archiver", "loop")
+KEEPING = ("select-delete", "purgekit-table", "purgekit-files", "pt-archiver-table", "pt-archiver-file")
+CONTESTANTS = ("delete", "delete-rc", "purgekit", "swap", "procedure", "pt-archiver", "loop", *KEEPING)
 
 DEFAULTS: dict[str, Any] = {
     "backend": ALL,
@@ -64,6 +66,7 @@ TABLES = {
     "narrow": Table("Narrow rows", {"row_bytes": (BARE_ROW_BYTES,), "contestants": DUEL}),
     "indexes": Table("By the number of secondary indexes", {"indexes": tuple(range(5)), "contestants": DUEL}),
     "large": Table("Ten million rows beside one million", {"rows": (1_000_000, 10_000_000), "contestants": DUEL}),
+    "archive": Table("What keeping the rows costs", {"contestants": (*DUEL, *KEEPING)}),
     "over-pool": Table(
         "Table larger than the buffer pool", {"backend": SERVERS, "order": ("time", "shuffled"), "pool_mb": 256}
     ),
@@ -101,7 +104,7 @@ def shapes(options: Mapping[str, Any]) -> list[Shape]:
 
 def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
     """Who takes part on ``backend``, the plain DELETE first."""
-    variants = itertools.product(options["pace"], options["chunk_ms"], options["workers"])
+    variants = list(itertools.product(options["pace"], options["chunk_ms"], options["workers"]))
     makers: dict[str, list[Contestant]] = {
         "delete": [PlainDelete()],
         # Only InnoDB's default isolation locks rows that stay.
@@ -112,6 +115,11 @@ def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
         "procedure": [Procedure()],
         "pt-archiver": [PtArchiver()],
         "loop": [Loop()],
+        "select-delete": [SelectThenDelete()],
+        "purgekit-table": [Purgekit(*variant, archive="table") for variant in variants],
+        "purgekit-files": [Purgekit(*variant, archive="files") for variant in variants],
+        "pt-archiver-table": [PtArchiverTable()],
+        "pt-archiver-file": [PtArchiverFile()],
     }
     chosen = [name for name in CONTESTANTS if name in options["contestants"]]
     return [one for name in chosen for one in makers[name] if backend in one.backends]

