@@ -82,6 +82,21 @@ TEST(RowLines, OthersSayWhatTheyAre) {
   EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::integer(5), Value::bytes("t")}), R"({"$int":5} {"$bytes":"dA=="})");
 }
 
+TEST(RowLines, AnyCharacterAnywhereInATextIsWritten) {
+  for (std::size_t length = 1; length <= 18; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      for (int c = 0; c < 0x80; ++c) {
+        std::string text(length, 'x');
+        text[at] = static_cast<char>(c);
+        EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::string(text)}), json_string(text)) << "character " << c << " at " << at << " of " << length;
+      }
+      std::string broken(length, 'x');
+      broken[at] = '\xff';
+      EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::string(broken)}).rfind(R"({"$text64":)", 0), 0u);
+    }
+  }
+}
+
 TEST(RowLines, TextThatIsNoUtf8IsKeptByteByByte) {
   EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::string("\xff")}), R"({"$text64":"/w=="})");
   EXPECT_EQ(line(PK_COLUMN_TEXT, {Value::string("\xed\xa0\x80")}), R"({"$text64":"7aCA"})") << "half of a surrogate pair";

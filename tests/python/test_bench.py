@@ -177,6 +177,25 @@ def test_mariadb_table(tmp_path: Path, servers_dir: Path) -> None:
 
 
 @pytest.mark.needs_server
+def test_archive_table(tmp_path: Path, servers_dir: Path) -> None:
+    figures = tmp_path / "figures"
+    bench("archive", "--rows", "2000", "--row-bytes", "900", "--repeats", "1", "--pool-mb", "64",
+          "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
+    everywhere = {
+        "one DELETE": 0,
+        "purgekit fast, 100 ms, 1 worker": 0,
+        "one SELECT to the client, one DELETE": 0,
+        "purgekit fast, 100 ms, 1 worker, archive in a table": 1_600,
+        "purgekit fast, 100 ms, 1 worker, archive in files": 1_600,
+    }
+    rivals = {"pt-archiver, bulk 5,000, --dest": 1_600, "pt-archiver, bulk 5,000, --file": 1_600}
+    kept: dict[str, dict[str, int]] = {}
+    for record in records_of(figures):
+        kept.setdefault(record["backend"], {})[record["contestant"]] = record.get("rows_archived", 0)
+    assert kept == {"postgresql": everywhere, "mariadb": everywhere | rivals, "sqlite": everywhere}
+
+
+@pytest.mark.needs_server
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
 def test_impact_table(tmp_path: Path, servers_dir: Path, backend: str) -> None:
     figures = tmp_path / "figures"
