@@ -1,5 +1,7 @@
 // Values to and from the server's text form.
+#include <array>
 #include <charconv>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,11 +46,18 @@ std::string hex_text(std::string_view bytes) {
   return out;
 }
 
-int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+constexpr std::array<std::uint8_t, 256> digit_values = [] {
+  std::array<std::uint8_t, 256> out{};
+  for (std::uint8_t i = 0; i < 16; ++i) out[static_cast<std::uint8_t>("0123456789abcdef"[i])] = i;
+  return out;
+}();
 
+std::uint8_t digit(char c) { return digit_values[static_cast<std::uint8_t>(c)]; }
+
+// "\x" and two digits for each byte.
 Value bytes_value(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 2; i + 1 < text.size(); i += 2) out += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  std::string out(text.size() < 2 ? 0 : text.size() / 2 - 1, '\0');
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<char>(digit(text[2 * i + 2]) << 4 | digit(text[2 * i + 3]));
   return Value::bytes(std::move(out));
 }
 

@@ -25,7 +25,7 @@ LD_PRELOAD=$(clang++ -print-file-name=libclang_rt.asan-x86_64.so) \
 ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:log_path=$PWD/$built/finding:suppressions=$PWD/tests/fuzz/asan.supp \
 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 PYTHONMALLOC=malloc PYTHONPATH=$PWD/$built/python:$PWD/tests \
-    "$python" -m pytest --quick -p no:cacheprovider -q tests/conformance/test_sqlite.py tests/engine \
+    "$python" -m pytest --quick -n 2 --dist loadfile -p no:cacheprovider -q tests/conformance/test_sqlite.py tests/engine \
     tests/fuzz/test_policies.py tests/python/test_backend_api.py tests/python/test_database.py tests/python/test_predicates.py "$@" || code=$?
 cat $built/finding.* 2>/dev/null || true
 exit $code

@@ -130,7 +130,14 @@ inline ArrowArray values(char format, const std::vector<const Value*>& items) {
   std::string data;
   std::string offsets;
   const bool is_text = format == 'U' || format == 'Z';
-  if (is_text) append(offsets, std::int64_t{0});
+  valid.reserve(items.size());
+  std::size_t text_bytes = 0;
+  for (const Value* item : items) text_bytes += item->text.size();
+  if (is_text) {
+    data.reserve(text_bytes);
+    offsets.reserve((items.size() + 1) * sizeof(std::int64_t));
+    append(offsets, std::int64_t{0});
+  }
   std::size_t nulls = 0;
   for (const Value* item : items) {
     valid.push_back(item->kind != PK_VALUE_NULL);
