@@ -13,8 +13,11 @@
 namespace purgekit {
 namespace {
 
-// zstd's own default: about a seventh of the size of session rows at several hundred MB a second, and a window of 2 MB for readers.
-constexpr int level = 3;
+// Measured on session rows whose objects hardly shrink: 460 MB a second, at zstd's default (3) 280 MB for files a tenth smaller.
+constexpr int level = 2;
+// Compressing is nearly half of the work, so a thread of zstd's own does it while the next rows are written as lines.
+constexpr int compressing_threads = 1;
+constexpr int piece_bytes = 1 << 20;  // handed to that thread: small, so that little is left to do when a chunk's rows end
 
 /// What the callee of a sink owns, whatever happens.
 struct Released {
@@ -40,6 +43,9 @@ struct ChunkFrames::Table {
     if (!context) throw std::bad_alloc();
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+    // A zstd that was built without threads refuses these and works in ours.
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_nbWorkers, compressing_threads);
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_jobSize, piece_bytes);
   }
 
   void start() {

@@ -9,13 +9,20 @@ from typing import Any
 
 from bench.contestants import Contestant, Loop, PlainDelete, Purgekit
 from bench.data import BARE_ROW_BYTES, INDEXES, Shape
-from bench.keeping import PtArchiverFile, PtArchiverTable, SelectThenDelete
+from bench.keeping import InsertThenDelete, PtArchiverFile, PtArchiverTable, SelectThenDelete
 from bench.procedure import Procedure
 from bench.pt_archiver import PtArchiver
 
 ALL = ("postgresql", "mariadb", "sqlite")
 SERVERS = ("postgresql", "mariadb")
-KEEPING = ("select-delete", "purgekit-table", "purgekit-files", "pt-archiver-table", "pt-archiver-file")
+KEEPING = (
+    "insert-delete",
+    "select-delete",
+    "purgekit-table",
+    "purgekit-files",
+    "pt-archiver-table",
+    "pt-archiver-file",
+)
 CONTESTANTS = ("delete", "delete-rc", "purgekit", "swap", "procedure", "pt-archiver", "loop", *KEEPING)
 
 DEFAULTS: dict[str, Any] = {
@@ -115,6 +122,7 @@ def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
         "procedure": [Procedure()],
         "pt-archiver": [PtArchiver()],
         "loop": [Loop()],
+        "insert-delete": [InsertThenDelete()],
         "select-delete": [SelectThenDelete()],
         "purgekit-table": [Purgekit(*variant, archive="table") for variant in variants],
         "purgekit-files": [Purgekit(*variant, archive="files") for variant in variants],
