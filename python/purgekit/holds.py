@@ -108,7 +108,8 @@ def add(
 def listed(connection: Connection, ledger: str) -> list[Hold]:
     """All holds of a ledger, the oldest first."""
     found = [Hold.from_json(document) for document in json.loads(connection.hold_list(ledger))["holds"]]
-    return sorted(found, key=lambda hold: (hold.created_utc, hold.id))
+    # Fractions have no trailing zeros, so that the Z would sort ".5Z" behind ".501Z".
+    return sorted(found, key=lambda hold: (hold.created_utc.removesuffix("Z"), hold.id))
 
 
 def release(connection: Connection, ledger: str, hold_id: str) -> Hold:

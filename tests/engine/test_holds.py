@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import purgekit as pk
-from engine.tables import HOUR_S, TABLE, make_sessions, now_s, sessions_policy, survivors
+from engine.tables import HOUR_S, TABLE, make_sessions, mark, now_s, sessions_policy, survivors
 from purgekit.cli.app import run as cli
 from servers import Connection
 
@@ -106,15 +106,27 @@ def test_the_same_hold_is_kept_once_and_listed(any_url: str, db_: Connection) ->
         assert first.added
         assert not again.added
         assert again.id == first.id
-        found = db.holds()
-        assert [hold.id for hold in found] == [first.id, other.id]
-        assert (found[0].reason, found[1].by) == ("one", "bob")
-        assert found[0].rule == (pk.col("GRP") == 1)
-        assert found[0].problem is None
+        found = {hold.id: hold for hold in db.holds()}
+        assert set(found) == {first.id, other.id}
+        assert (found[first.id].reason, found[other.id].by) == ("one", "bob")
+        assert found[first.id].rule == (pk.col("GRP") == 1)
+        assert found[first.id].problem is None
         with pytest.raises(pk.PurgeRefused, match=f"did you mean {other.id}"):
             db.release(other.id[:-1])
         assert db.release(other.id).id == other.id
         assert [hold.id for hold in db.holds()] == [first.id]
+
+
+def test_the_oldest_comes_first(any_url: str, db_: Connection) -> None:
+    with pk.connect(any_url) as db:
+        ids = [db.hold(TABLE, where=pk.col("GRP") == group).id for group in (1, 2, 3)]
+        cursor = db_.cursor()
+        backdated = f"UPDATE purgekit_ledger SET document = {mark(any_url)} WHERE id = {mark(any_url)}"
+        for hold, fraction in zip(ids, (".5", ".501", ""), strict=True):
+            cursor.execute(f"SELECT document FROM purgekit_ledger WHERE id = '{hold}'")
+            document = json.loads(cursor.fetchall()[0][0]) | {"created_utc": f"2026-11-22T10:00:00{fraction}Z"}
+            execute(db_, backdated, json.dumps(document), hold)
+        assert [hold.id for hold in db.holds()] == [ids[2], ids[0], ids[1]]
 
 
 def test_several_holds_add_up(any_url: str, db_: Connection) -> None:
