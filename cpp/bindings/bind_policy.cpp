@@ -1,7 +1,11 @@
 #include <pybind11/stl.h>
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
+#include <utility>
+#include <variant>
 
 #include "convert.hpp"
 #include "purgekit/duration.hpp"
@@ -10,6 +14,9 @@
 
 namespace purgekit::bindings {
 namespace {
+
+/// As Policy.archive in Python.
+using Archive = std::variant<std::string, ArchiveMapping>;
 
 /// A duration as text, or nanoseconds.
 std::int64_t to_duration_ns(const std::variant<std::string, std::int64_t>& duration) {
@@ -22,19 +29,52 @@ void bind_policy(py::module_& module) {
   using namespace py::literals;
   module.def("parse_percent", [](const std::string& text) { return parse_percent(text); }, "text"_a);
 
+  py::class_<ArchivePart>(module, "ArchivePart", py::is_final())
+      .def_static("column", [](std::string source) { return ArchivePart{"", ArchivePart::From::column, std::move(source)}; }, "name"_a)
+      .def_static(
+          "now",
+          [](const std::string& unit, std::string timezone) {
+            ArchivePart part{"", ArchivePart::From::now};
+            part.unit = parse_unit(unit);
+            part.timezone = std::move(timezone);
+            return part;
+          },
+          py::kw_only(), "unit"_a = "timestamp", "timezone"_a = "UTC")
+      .def_static("run_id", [] { return ArchivePart{"", ArchivePart::From::run_id}; })
+      .def_static("default", [] { return ArchivePart{"", ArchivePart::From::own_default}; })
+      .def_static("value", [](const py::object& value) { return ArchivePart{"", ArchivePart::From::value, "", to_value(value)}; }, "value"_a);
+
+  py::class_<ArchiveMapping>(module, "ArchiveMapping", py::is_final())
+      .def(py::init([](std::string table, const std::map<std::string, ArchivePart>& columns) {
+             ArchiveMapping m{std::move(table)};
+             for (const auto& [target, part] : columns) {
+               m.parts.push_back(part);
+               m.parts.back().target = target;
+             }
+             m.check();
+             return m;
+           }),
+           "table"_a, "columns"_a = std::map<std::string, ArchivePart>())
+      .def_readonly("table", &ArchiveMapping::table)
+      .def("to_json", &ArchiveMapping::to_json)
+      .def("__eq__", [](const ArchiveMapping& a, const ArchiveMapping& b) { return a == b; }, py::is_operator())
+      .def("__hash__", [](const ArchiveMapping& m) { return std::hash<std::string>()(m.to_json()); })
+      .def("__repr__", [](const ArchiveMapping& m) { return shown("<ArchiveMapping " + m.table + ">"); });
+
   py::class_<DependentRule>(module, "Dependent", py::is_final())
-      .def(py::init([](std::string table, const py::dict& on, bool unless_referenced, bool optional) {
+      .def(py::init([](std::string table, const py::dict& on, bool unless_referenced, bool optional, std::optional<ArchiveMapping> archive) {
              DependentRule d;
              d.table = std::move(table);
              for (const auto& [child, parent] : on) d.on.emplace_back(child.cast<std::string>(), parent.cast<std::string>());
              std::sort(d.on.begin(), d.on.end());
              d.unless_referenced = unless_referenced;
              d.optional = optional;
+             d.moved_to = std::move(archive);
              parse_table_name(d.table);
              if (d.on.empty()) bad_policy("a dependent needs on = { CHILD_COLUMN = \"COLUMN\" }");
              return d;
            }),
-           "table"_a, "on"_a, py::kw_only(), "unless_referenced"_a = true, "optional"_a = false)
+           "table"_a, "on"_a, py::kw_only(), "unless_referenced"_a = true, "optional"_a = false, "archive"_a = py::none())
       .def_readonly("table", &DependentRule::table)
       .def_property_readonly("on",
                              [](const DependentRule& d) {
@@ -44,16 +84,19 @@ void bind_policy(py::module_& module) {
                              })
       .def_readonly("unless_referenced", &DependentRule::unless_referenced)
       .def_readonly("optional", &DependentRule::optional)
+      .def_readonly("archive", &DependentRule::moved_to)
       .def("__eq__", [](const DependentRule& a, const DependentRule& b) { return a == b; }, py::is_operator())
       .def("__hash__", [](const DependentRule& d) { return std::hash<std::string>()(d.table); })
       .def("__repr__", [](const DependentRule& d) { return shown("<Dependent " + d.table + ">"); });
 
   py::class_<Policy>(module, "Policy", py::is_final())
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
-                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<std::string>& archive, std::string strategy,
+                       std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<Archive>& archive, std::string strategy,
                        const std::variant<std::string, std::int64_t>& move_window, std::optional<Predicate> hold, const std::optional<std::string>& approval, const std::optional<std::string>& within,
                        const std::optional<std::variant<std::string, std::int64_t>>& min_retention) {
-             Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), archive.value_or("")};
+             Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), ""};
+             if (archive && std::holds_alternative<std::string>(*archive)) p.archive = std::get<std::string>(*archive);
+             else if (archive) p.moved_to = std::get<ArchiveMapping>(*archive);
              p.grace_ns = to_duration_ns(grace);
              p.strategy = std::move(strategy);
              p.move_window_ns = to_duration_ns(move_window);
@@ -74,7 +117,10 @@ void bind_policy(py::module_& module) {
       .def_readonly("max_fraction", &Policy::max_fraction)
       .def_readonly("optional", &Policy::optional)
       .def_readonly("held_while", &Policy::held_while)
-      .def_property_readonly("archive", [](const Policy& p) { return p.archive.empty() ? std::nullopt : std::optional<std::string>(p.archive); })
+      .def_property_readonly("archive", [](const Policy& p) -> std::optional<Archive> {
+        if (p.moved_to) return *p.moved_to;
+        return p.archive.empty() ? std::nullopt : std::optional<Archive>(p.archive);
+      })
       .def_readonly("strategy", &Policy::strategy)
       .def_readonly("move_window_ns", &Policy::move_window_ns)
       .def_readonly("hold", &Policy::hold)
@@ -85,6 +131,10 @@ void bind_policy(py::module_& module) {
                              [](const Policy& p) {
                                std::vector<std::string> zones;
                                collect_zones(p.deletable(), zones);
+                               if (p.moved_to) collect_zones(*p.moved_to, zones);
+                               for (const DependentRule& d : p.dependents) {
+                                 if (d.moved_to) collect_zones(*d.moved_to, zones);
+                               }
                                return zones;
                              })
       .def_static("from_json", [](const std::string& text) { return Policy::from_json(text); }, "text"_a)

@@ -171,7 +171,7 @@ void bind_session(py::module_& module) {
             sdk::Restored r;
             s.released([&] {
               const sdk::Table t = s.get().describe(parse_table_name(table));
-              r = s.get().restore_next({sdk::to_text(t.schema), sdk::to_text(t.name), {sdk::to_text(archive.first), sdk::to_text(archive.second)}, sdk::to_text(run_id), nullptr,
+              r = s.get().restore_next({sdk::to_text(t.schema), sdk::to_text(t.name), {sdk::to_text(archive.first), sdk::to_text(archive.second), nullptr, 0, 0, {}}, sdk::to_text(run_id), nullptr,
                                         conflict, lock_wait_ms},
                                        after);
             });

@@ -18,7 +18,7 @@ using sdk::Error;
 using sdk::Value;
 
 pk_code code_from_name(const std::string& name) {
-  for (int code = PK_OK; code <= PK_INTERNAL; ++code) {
+  for (int code = PK_OK; code <= PK_ARCHIVE_REFUSED; ++code) {
     if (name == sdk::code_name(static_cast<pk_code>(code))) return static_cast<pk_code>(code);
   }
   return PK_INTERNAL;

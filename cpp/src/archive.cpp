@@ -1,5 +1,6 @@
 #include "archive.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -7,6 +8,7 @@
 
 #include "archive_file.hpp"
 #include "json.hpp"
+#include "mapped_archive.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/sdk/arrow_c.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -22,9 +24,44 @@ std::string filled_in(std::string pattern, const std::string& table) {
   return pattern;
 }
 
+// Dependents whose tables are absent have been left out of the plan, where the policy allows that.
+std::vector<const ArchiveMapping*> mappings_of_dependents(Catalogue& catalogue, const Policy& policy) {
+  std::vector<const ArchiveMapping*> out;
+  for (const DependentRule& rule : policy.dependents) {
+    if (!rule.optional || catalogue.find(rule.table) != nullptr) out.push_back(rule.moved_to ? &*rule.moved_to : nullptr);
+  }
+  return out;
+}
+
+// What was moved there would be deleted again.
+void refuse_own_tables(const PolicyPlan& plan) {
+  for (const sdk::ArchiveTable& archive : plan.archives) {
+    const auto is_it = [&](const sdk::Dependent& d) { return d.schema == archive.schema && d.table == archive.table; };
+    if (archive.is_mapped && std::any_of(plan.dependents.begin(), plan.dependents.end(), is_it)) {
+      refuse("archive_unfit", "table " + table_name_text(archive.schema, archive.table) + " can't take rows of this policy: it is one of its dependents, from which they would be deleted at once");
+    }
+  }
+}
+
 bool is_path(const std::string& request) { return request.rfind("table:", 0) != 0 && request.find('/') != std::string::npos; }
 
 }  // namespace
+
+void plan_archives(Catalogue& catalogue, const Policy& policy, const std::string& request, const Zones& zones, PolicyPlan& plan) {
+  const bool is_mapped = policy.moved_to && request.empty();
+  const std::string& own = is_mapped ? "table" : policy.archive;
+  const std::string& archive = request.empty() ? own : request;
+  plan.archives = resolve_archives(archive, plan.table, plan.dependents);
+  plan.files = resolve_archive_files(archive, catalogue, plan.table, plan.dependents);
+  if (!is_mapped) return;
+  resolve_mapping(catalogue, *policy.moved_to, plan.table, 0, plan);
+  const std::vector<const ArchiveMapping*> mappings = mappings_of_dependents(catalogue, policy);
+  for (std::size_t i = 0; i < mappings.size() && i < plan.dependents.size(); ++i) {
+    if (mappings[i] != nullptr) resolve_mapping(catalogue, *mappings[i], catalogue.table(table_name_text(plan.dependents[i].schema, plan.dependents[i].table)), i + 1, plan);
+  }
+  refuse_own_tables(plan);
+  plan.archives = archives_at(plan, plan.now_ns, zones);
+}
 
 std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents) {
   if (request.empty() || is_path(request)) return {};
@@ -79,7 +116,7 @@ void check_archive_files(const PolicyPlan& plan, const RunOptions& options) {
   }
 }
 
-bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& archives, const pk_purge& purge, bool to_run) {
+bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& archives, const pk_purge& purge, bool to_run, std::vector<Warning>* warnings) {
   if (archives.empty()) return false;
   std::vector<sdk::ArchiveInfo> found;
   try {
@@ -94,6 +131,11 @@ bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& arch
     const std::string name = table_name_text(archives[i].schema, archives[i].table);
     const std::string grant = found[i].grant_hint.empty() ? "" : "; " + found[i].grant_hint;
     if (found[i].state == PK_ARCHIVE_UNFIT) refuse("archive_unfit", found[i].problem);
+    if (warnings != nullptr && !found[i].lost.empty()) {
+      std::string lost;
+      for (const std::string& column : found[i].lost) lost += (lost.empty() ? "" : ", ") + column;
+      warnings->push_back({"archive_columns_lost", "not all of a row is kept: table " + name + " has no columns named like " + lost + ", and the policy says nothing of them"});
+    }
     if (found[i].state == PK_ARCHIVE_ABSENT) {
       to_make = true;
       if (to_run && !found[i].can_create) {
@@ -110,6 +152,7 @@ void refuse_shared_archives(const std::vector<PolicyPlan>& policies) {
   using Name = std::pair<std::string, std::string>;
   std::map<Name, Name> source_of;
   const auto note = [&](const sdk::ArchiveTable& archive, const std::string& schema, const std::string& table, const PolicyPlan& plan) {
+    if (archive.is_mapped) return;
     const auto [entry, fresh] = source_of.try_emplace({archive.schema, archive.table}, Name{schema, table});
     if (fresh || entry->second == Name{schema, table}) return;
     throw EngineError(ErrorKind::refused, "archive_unfit",

@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, std::string>> pairs_in(const Json& record) {
 std::vector<KeptTable> kept_tables(const PolicyPlan& plan) {
   std::vector<KeptTable> out;
   for (std::size_t i = 0; i < plan.archives.size(); ++i) {
-    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), table_name_text(plan.archives[i].schema, plan.archives[i].table), {}};
+    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), table_name_text(plan.archives[i].schema, plan.archives[i].table), {}, plan.archives[i].is_mapped};
     if (i > 0) {
       const sdk::Dependent& d = plan.dependents[i - 1];
       entry.table = table_name_text(d.schema, d.table);
@@ -39,11 +39,11 @@ std::vector<KeptTable> kept_tables(const Json& record) {
   if (found != record.end() && found->is_array()) {
     for (const Json& entry : *found) {
       if (out.size() >= most_tables || !entry.is_object()) break;
-      KeptTable table{foreign_text(entry, "table"), foreign_text(entry, "archive"), pairs_in(entry)};
+      KeptTable table{foreign_text(entry, "table"), foreign_text(entry, "archive"), pairs_in(entry), foreign_text(entry, "kind") == "move"};
       if (!table.table.empty() && !table.archive.empty()) out.push_back(std::move(table));
     }
   } else if (!foreign_text(record, "archive").empty()) {
-    out.push_back({foreign_text(record, "table"), foreign_text(record, "archive"), {}});
+    out.push_back({foreign_text(record, "table"), foreign_text(record, "archive"), {}, false});
   }
   return out;
 }
@@ -52,6 +52,7 @@ Json archive_record(const std::vector<KeptTable>& tables) {
   Json out = Json::array();
   for (const KeptTable& table : tables) {
     Json entry = {{"table", table.table}, {"archive", table.archive}};
+    if (table.is_moved) entry["kind"] = "move";
     if (!table.on.empty()) {
       entry["on"] = Json::array();
       for (const auto& [column, parent] : table.on) entry["on"].push_back({column, parent});

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 
+#include "archive_record.hpp"
 #include "foreign_record.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
@@ -58,12 +59,21 @@ Json new_entry(const Json& record, const std::string& id) {
           {"rows_restored", 0}};
 }
 
+Json archive_kind(const Json& record) {
+  if (foreign_text(record, "archive").empty()) return nullptr;
+  const std::vector<KeptTable> tables = kept_tables(record);
+  if (tables.empty()) return "files";
+  return tables[0].is_moved ? "move" : "table";
+}
+
 // Of one policy and its own table, without dependents where the record tells them apart.
 Json entry_of(const Json& record, std::int64_t rows) {
   const bool planned = record.contains("rows_purgeable");
   return {{"policy", foreign_text(record, "policy")},
           {"table", foreign_text(record, "table")},
           {"kind", foreign_text(record, "kind", "purge")},
+          {"archive", foreign_text(record, "archive").empty() ? Json(nullptr) : Json(foreign_text(record, "archive"))},
+          {"archive_kind", archive_kind(record)},
           {"status", foreign_text(record, "status")},
           {"rows_purgeable", planned ? Json(foreign_count(record, "rows_purgeable")) : Json(nullptr)},
           {"rows_deleted", record.contains("rows_of_table") ? foreign_count(record, "rows_of_table") : rows}};

@@ -38,24 +38,6 @@ const char* kind_text(pk_value_kind kind) {
   }
 }
 
-// The column's type can be compared with such a value without the database guessing.
-bool comparable(pk_column_kind column, pk_value_kind value) {
-  if (column == PK_COLUMN_ANY) return true;
-  switch (value) {
-    case PK_VALUE_INT:
-    case PK_VALUE_UINT: return is_number(column) || column == PK_COLUMN_BOOL;
-    case PK_VALUE_REAL:
-    case PK_VALUE_DECIMAL: return is_number(column);
-    case PK_VALUE_BOOL: return column == PK_COLUMN_BOOL || column == PK_COLUMN_INT || column == PK_COLUMN_UINT || column == PK_COLUMN_BIT;
-    case PK_VALUE_TEXT: return column == PK_COLUMN_TEXT || column == PK_COLUMN_UUID || is_time(column) || column == PK_COLUMN_TIME;
-    case PK_VALUE_BYTES: return column == PK_COLUMN_BYTES || column == PK_COLUMN_BIT;
-    case PK_VALUE_INSTANT:
-    case PK_VALUE_WALL: return is_time(column) || column == PK_COLUMN_TEXT;
-    case PK_VALUE_NULL: return false;
-  }
-  return false;
-}
-
 pk_op negated_op(pk_op op) {
   switch (op) {
     case PK_EQ: return PK_NE;
@@ -85,6 +67,23 @@ pk_storage storage_of(const rule::Time& time, const Column& column, const std::s
 }
 
 }  // namespace
+
+bool takes_value(pk_column_kind column, pk_value_kind value) {
+  if (column == PK_COLUMN_ANY) return true;
+  switch (value) {
+    case PK_VALUE_INT:
+    case PK_VALUE_UINT: return is_number(column) || column == PK_COLUMN_BOOL;
+    case PK_VALUE_REAL:
+    case PK_VALUE_DECIMAL: return is_number(column);
+    case PK_VALUE_BOOL: return column == PK_COLUMN_BOOL || column == PK_COLUMN_INT || column == PK_COLUMN_UINT || column == PK_COLUMN_BIT;
+    case PK_VALUE_TEXT: return column == PK_COLUMN_TEXT || column == PK_COLUMN_UUID || is_time(column) || column == PK_COLUMN_TIME;
+    case PK_VALUE_BYTES: return column == PK_COLUMN_BYTES || column == PK_COLUMN_BIT;
+    case PK_VALUE_INSTANT:
+    case PK_VALUE_WALL: return is_time(column) || column == PK_COLUMN_TEXT;
+    case PK_VALUE_NULL: return false;
+  }
+  return false;
+}
 
 std::int64_t cutoff_before(std::int64_t instant_ns, std::int64_t span_ns, const std::string& column) {
   std::int64_t out = 0;
@@ -216,15 +215,15 @@ class Lowering {
     return t;
   }
 
-  void check_comparable(const Column& column, const Value& value, const LowerInput& in) const {
-    if (!comparable(column.kind, value.kind)) {
+  void check_takes_value(const Column& column, const Value& value, const LowerInput& in) const {
+    if (!takes_value(column.kind, value.kind)) {
       bad_policy(in.table.name + "." + column.name + " is " + column.type_name + " and can't be compared with " + kind_text(value.kind));
     }
   }
 
   Tree compare(const rule::Compare& r, const LowerInput& in, bool negated) {
     const Column& column = resolve_column(in.table, r.column);
-    check_comparable(column, r.value, in);
+    check_takes_value(column, r.value, in);
     Tree t = leaf(PK_NODE_COMPARE, false);
     set_column(t.node, column);
     t.node.op = negated ? negated_op(r.op) : r.op;
@@ -241,7 +240,7 @@ class Lowering {
     t.node.first_value = static_cast<std::uint32_t>(out_.values_.size());
     t.node.value_count = static_cast<std::uint32_t>(r.values.size());
     for (const Value& value : r.values) {
-      check_comparable(column, value, in);
+      check_takes_value(column, value, in);
       add_value(value);
     }
     return t;

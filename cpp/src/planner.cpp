@@ -225,9 +225,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.dependents = resolve_dependents(catalogue, policy, plan.table);
   plan.holds = holds_in_force(session, catalogue, notes, plan.table, plan.dependents);
   const LoweredPredicate predicate = lower(purgeable(policy, plan.holds), input);
-  const std::string& archive = options.archive.empty() ? policy.archive : options.archive;
-  plan.archives = resolve_archives(archive, plan.table, plan.dependents);
-  plan.files = resolve_archive_files(archive, catalogue, plan.table, plan.dependents);
+  plan_archives(catalogue, policy, options.archive, options.zones, plan);
   warn_about_server(server, plan);
   if (!plan.table.delete_triggers.empty()) {
     plan.warnings.push_back({"delete_trigger", "trigger " + plan.table.delete_triggers[0] + " of " + full_name(plan.table) + " runs for each deleted row; what it does is not counted"});
@@ -244,7 +242,7 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   warn_about_fraction(options, plan);
   const LoweredPredicate guarded = lower_guarded(doomed, input, plan.guards);
   const PurgeSpec proposal(plan.table, guarded.view(), "", plan.dependents, plan.archives);
-  check_archives(session, plan.archives, proposal, false);
+  check_archives(session, plan.archives, proposal, false, &plan.warnings);
   plan_move(session, proposal, options, plan);
   if (!plan.move) {
     plan.walks = session.propose(proposal, plan.rows_total, plan.rows_purgeable);

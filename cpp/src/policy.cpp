@@ -44,7 +44,9 @@ std::string next_part(std::string_view& rest, bool& quoted, std::string_view who
   bad_policy("table name " + printable(whole) + " has a double quote that is not closed");
 }
 
-std::string quoted_if_needed(std::string_view name) {
+}  // namespace
+
+std::string name_text(std::string_view name) {
   const bool plain = name.find_first_of(".\"") == std::string_view::npos;
   if (plain) return std::string(name);
   std::string out = "\"";
@@ -54,8 +56,6 @@ std::string quoted_if_needed(std::string_view name) {
   }
   return out + "\"";
 }
-
-}  // namespace
 
 sdk::TableName parse_table_name(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) bad_policy("a table name holds a NUL character");
@@ -75,7 +75,7 @@ sdk::TableName parse_table_name(std::string_view text) {
 }
 
 std::string table_name_text(std::string_view schema, std::string_view name) {
-  return (schema.empty() ? "" : quoted_if_needed(schema) + ".") + quoted_if_needed(name);
+  return (schema.empty() ? "" : name_text(schema) + ".") + name_text(name);
 }
 
 void Policy::check() const {
@@ -93,6 +93,11 @@ void Policy::check() const {
     parse_table_name(d.table);
     if (d.on.empty()) bad_policy("policy " + printable(name) + ": dependent " + printable(d.table) + " needs on = { CHILD_COLUMN = \"COLUMN\" }");
   }
+  if (moved_to && !archive.empty()) bad_policy("policy " + printable(name) + " has two archives");
+  const auto mapped = std::find_if(dependents.begin(), dependents.end(), [](const DependentRule& d) { return d.moved_to.has_value(); });
+  if (mapped != dependents.end() && !moved_to) {
+    bad_policy("policy " + printable(name) + ": dependent " + printable(mapped->table) + " is moved into another table, so its parents need that too: archive = { table = … } of the policy");
+  }
   check_fuses(*this);
 }
 
@@ -107,6 +112,7 @@ std::string Policy::to_json() const {
   if (held_while) out["held_while"] = Json::parse(held_while->to_json());
   if (hold) out["hold"] = Json::parse(hold->to_json());
   if (!archive.empty()) out["archive"] = archive;
+  if (moved_to) out["archive"] = Json::parse(moved_to->to_json());
   // What is as by default is left out: the text is hashed, and walks begun by an earlier version go on.
   if (strategy != "auto") out["strategy"] = strategy;
   if (move_window_ns != default_move_window_ns) out["move_window"] = format_duration(move_window_ns);
@@ -117,6 +123,7 @@ std::string Policy::to_json() const {
       Json on = Json::object();
       for (const auto& [child, parent] : d.on) on[child] = parent;
       out["dependents"].push_back({{"table", d.table}, {"on", on}, {"unless_referenced", d.unless_referenced}, {"optional", d.optional}});
+      if (d.moved_to) out["dependents"].back()["archive"] = Json::parse(d.moved_to->to_json());
     }
   }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -129,7 +136,8 @@ Policy Policy::from_json(std::string_view text) {
   Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}, ""};
   if (json.contains("held_while")) out.held_while = Predicate::from_json(json["held_while"].dump());
   if (json.contains("hold")) out.hold = Predicate::from_json(json["hold"].dump());
-  if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
+  if (json.contains("archive") && json["archive"].is_object()) out.moved_to = ArchiveMapping::from_json(json["archive"].dump());
+  else if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
   out.fuses = read_fuses(json);
   out.strategy = text_member(json, "strategy", "the policy", "auto");
   if (json.contains("move_window")) out.move_window_ns = duration_of(json["move_window"], "move_window");
@@ -142,7 +150,7 @@ Policy Policy::from_json(std::string_view text) {
   const Json dependents = json.value("dependents", Json::array());
   if (!dependents.is_array()) bad_policy("dependents must be a list");
   for (const Json& d : dependents) {
-    only_keys(d, {"table", "on", "unless_referenced", "optional"}, "a dependent");
+    only_keys(d, {"table", "on", "unless_referenced", "optional", "archive"}, "a dependent");
     DependentRule rule;
     rule.table = text_member(d, "table", "a dependent");
     const Json on = d.value("on", Json::object());
@@ -153,6 +161,7 @@ Policy Policy::from_json(std::string_view text) {
     }
     rule.unless_referenced = bool_member(d, "unless_referenced", "a dependent", true);
     rule.optional = bool_member(d, "optional", "a dependent", false);
+    if (d.contains("archive")) rule.moved_to = ArchiveMapping::from_json(d["archive"].dump());
     out.dependents.push_back(std::move(rule));
   }
   out.check();

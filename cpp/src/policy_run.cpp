@@ -9,6 +9,7 @@
 #include "care.hpp"
 #include "closing_report.hpp"
 #include "hold.hpp"
+#include "mapped_archive.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
@@ -130,6 +131,8 @@ void PolicyRun::take_table() {
       }
       keeper.claim();
       take_up_holds();
+      // One instant for all rows of a run, and not the plan's: that may be a day old.
+      if (!plan_.archive_clocks.empty()) work_.archives = archives_at(plan_, context_.session.inspect().clock_utc_ns, context_.plan.zones);
       worker_.prepare(keeper.walk_now_ns());
       report.continues = keeper.continues();
       context_.flight.note("takeover", report.policy, {{"epoch", keeper.epoch()}, {"pass", keeper.pass()}, {"continues", report.continues}});

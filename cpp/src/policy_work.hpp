@@ -67,6 +67,7 @@ struct PolicyWork {
         keeper(run.session, policy_plan, run.options, ordinal, run.plan.server.database),
         pacer(run.options.gentle, run.options.max_rows_per_s),
         walk(policy_plan.walk),
+        archives(policy_plan.archives),
         holds(policy_plan.holds) {}
 
   RunContext& context;
@@ -75,6 +76,7 @@ struct PolicyWork {
   Pacer pacer;
   Pressure pressure{};
   sdk::Walk walk;
+  std::vector<sdk::ArchiveTable> archives;  ///< with the run's clock; changed like the holds
   std::vector<HoldInForce> holds;  ///< as last read; changed while one thread is at work only
   PolicyReport report{};
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();

@@ -134,7 +134,7 @@ class RestoreRun {
     if (with_hold && !hold.empty()) begin_with_hold(session_, part, options_.restored_run_id);
     else session_.begin("", 0, 0);
     const pk_predicate where = part.where ? part.where->view() : pk_predicate{};
-    const pk_restore request{sdk::to_text(part.source.schema), sdk::to_text(part.source.name), {sdk::to_text(part.archive.schema), sdk::to_text(part.archive.name)},
+    const pk_restore request{sdk::to_text(part.source.schema), sdk::to_text(part.source.name), {sdk::to_text(part.archive.schema), sdk::to_text(part.archive.name), nullptr, 0, 0, {}},
                              sdk::to_text(options_.restored_run_id), part.where ? &where : nullptr, static_cast<std::uint32_t>(options_.conflict), options_.lock_wait_ms};
     const sdk::Restored chunk = session_.restore_next(request, after);
     // What an old transaction in doubt has done is settled by now: its locks were waited for.

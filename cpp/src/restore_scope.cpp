@@ -40,6 +40,15 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
+bool has_column(const Table& table, const std::string& name) {
+  try {
+    resolve_column(table, name);
+    return true;
+  } catch (const EngineError&) {
+    return false;
+  }
+}
+
 bool same_table(const Table& a, const Table& b) { return a.schema == b.schema && a.name == b.name; }
 
 std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::RunRecord>& records, std::vector<Warning>& warnings) {
@@ -113,6 +122,23 @@ void refuse_shared(const RestoreOptions& options, const std::vector<Kept>& kept,
   }
 }
 
+// Such a table does not tell by which run a row came.
+[[noreturn]] void refuse_moved(Session& session, const KeptTable& entry, const std::string& policy, const Table& source) {
+  std::string columns;
+  try {
+    const Table target = session.describe(parse_table_name(entry.archive));
+    for (const Column& column : source.columns) {
+      if (has_column(target, column.name)) columns += (columns.empty() ? "" : ", ") + column.name;
+    }
+  } catch (const sdk::Error& e) {
+    if (e.code() != PK_NOT_FOUND) throw;
+  }
+  if (columns.empty()) columns = "…";
+  refuse("not_archived", "policy " + printable(policy) + " moved rows of " + printable(entry.table) + " into " + printable(entry.archive) +
+                             ", which is not purgekit's and does not tell by which run a row came: put back what you choose by hand, with INSERT INTO " + printable(entry.table) + " (" +
+                             printable(columns) + ") SELECT " + printable(columns) + " FROM " + printable(entry.archive) + " WHERE …; nothing was changed");
+}
+
 bool is_wanted(Session& session, const RestoreOptions& options, const Table& source) {
   return options.tables.empty() || std::any_of(options.tables.begin(), options.tables.end(), [&](const std::string& name) {
            return same_table(described(session, name, "no table " + printable(name)), source);
@@ -133,6 +159,7 @@ std::vector<Wanted> wanted_tables(Session& session, const RestoreOptions& option
       names.push_back(entry.table);
       const bool known = std::any_of(out.begin(), out.end(), [&](const Wanted& w) { return w.entry.archive == entry.archive; });
       if (known || !is_wanted(session, options, source)) continue;
+      if (entry.is_moved) refuse_moved(session, entry, policy.policy, source);
       Table archive = described(session, entry.archive, "archive table " + printable(entry.archive) + " is not there any more, so its rows of table " + printable(entry.table) + " can't be restored; nothing was changed");
       sdk::check_restorable(source, archive);
       out.push_back({entry, std::move(source), std::move(archive), entry.on.empty() ? std::nullopt : parent});
@@ -178,14 +205,7 @@ Predicate subject_of(const Table& table, const RestoreOptions& options) {
 }
 
 bool has_columns(const Table& table, const RestoreOptions& options) {
-  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) {
-    try {
-      resolve_column(table, condition.first);
-      return true;
-    } catch (const EngineError&) {
-      return false;
-    }
-  });
+  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) { return has_column(table, condition.first); });
 }
 
 // Children that do not name the subject themselves come back with its parents.

@@ -300,7 +300,13 @@ PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, con
     dependent_views_.push_back({to_text(d.schema), to_text(d.table), columns.data(), parents.data(), columns.size(),
                                 static_cast<std::uint8_t>(d.unless_referenced), {}});
   }
-  for (const sdk::ArchiveTable& a : archives_) archive_views_.push_back({to_text(a.schema), to_text(a.table)});
+  archive_columns_.reserve(archives_.size());
+  for (const sdk::ArchiveTable& a : archives_) {
+    auto& columns = archive_columns_.emplace_back();
+    columns.reserve(a.columns.size());
+    for (const sdk::ArchiveColumn& column : a.columns) columns.push_back(sdk::to_c(column));
+    archive_views_.push_back({to_text(a.schema), to_text(a.table), columns.data(), columns.size(), static_cast<std::uint8_t>(a.is_mapped), {}});
+  }
   purge_ = {to_text(schema_),       to_text(table_),      &predicate_,     to_text(walk_), dependent_views_.data(), dependent_views_.size(),
             archive_views_.data(), archive_views_.size(), to_text(run_id_), sink};
 }

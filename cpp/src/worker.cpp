@@ -53,7 +53,7 @@ LoweredPredicate Worker::deletable(std::int64_t now_ns) { return lower_guarded(p
 void Worker::prepare(std::int64_t now_ns, bool nothing) {
   const LoweredPredicate predicate = nothing ? lower_no_rows() : deletable(now_ns);
   const std::vector<std::string> statements =
-      session_.prepare(PurgeSpec(plan_.table, predicate.view(), work_.walk.id, plan_.dependents, plan_.archives, context_.options.run_id, frames_ ? &frames_->sink() : nullptr));
+      session_.prepare(PurgeSpec(plan_.table, predicate.view(), work_.walk.id, plan_.dependents, work_.archives, context_.options.run_id, frames_ ? &frames_->sink() : nullptr));
   if (primary_) context_.flight.statements(work_.report.policy, statements);
   prepared_nothing_ = nothing;
   prepared_now_ns_ = now_ns;
@@ -270,6 +270,7 @@ Worker::Verdict Worker::after_error(const sdk::Error& e) {
   if (work_.moving() && !may_repeat_move(e)) throw e;
   switch (e.code()) {
     case PK_FOREIGN_KEY:
+    case PK_ARCHIVE_REFUSED:
     case PK_TRIGGER: return Verdict::skip_row;
     case PK_LOCK_TIMEOUT:
       if (at_ledger_ || work_.moving()) {
@@ -303,7 +304,7 @@ Worker::Verdict Worker::after_error(const sdk::Error& e) {
 }
 
 void Worker::note_blocked(const sdk::Error& error) {
-  const std::string reason = error.code() == PK_FOREIGN_KEY ? "foreign_key" : error.code() == PK_TRIGGER ? "trigger" : "lock";
+  const std::string reason = error.code() == PK_FOREIGN_KEY ? "foreign_key" : error.code() == PK_TRIGGER ? "trigger" : error.code() == PK_ARCHIVE_REFUSED ? "archive" : "lock";
   const Lock lock(work_.mutex);
   Blocked& b = work_.blocked_in_pass[{reason, error.constraint()}];
   ++b.rows;

@@ -51,7 +51,7 @@ void MysqlConnection::archive_rights(const sdk::ArchiveTable& target, sdk::Archi
     out.can_create = may_create(target.schema, target.table);
     if (out.can_create) return;
   } else {
-    out.can_write = may_run(line_, "INSERT INTO " + table + " (" + dialect_.quote(sdk::archive_chunk_column) + ") VALUES (1)");
+    out.can_write = may_run(line_, "INSERT INTO " + table + " (" + dialect_.quote(target.is_mapped ? target.columns.at(0).target : sdk::archive_chunk_column) + ") VALUES (1)");
     if (out.can_write) return;
   }
   out.grant_hint = "GRANT SELECT, INSERT ON " + table + " TO " + account();

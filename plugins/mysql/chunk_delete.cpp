@@ -133,8 +133,6 @@ Sql KeyDelete::statement(std::size_t rows) const {
 Sql KeyDelete::insert(const sdk::ArchiveWriter& archive, std::size_t rows) const {
   Sql sql(dialect_);
   archive.add_head(sql);
-  sql << " SELECT " << archive.columns() << ", ";
-  archive.add_marks(sql);
   add_rows(sql, rows);
   return sql;
 }
@@ -163,7 +161,7 @@ std::int64_t KeyDelete::run(sdk::SqlSession& session, const sdk::Rows& keys, con
       const sdk::Row& key = keys[std::min(start + i, keys.size() - 1)];
       std::copy(key.begin(), key.end(), std::back_inserter(slots));
     }
-    const std::int64_t kept = archive == nullptr ? 0 : session.run(insert(*archive, size), slots);
+    const std::int64_t kept = archive == nullptr ? 0 : archive->keep(session, insert(*archive, size), slots);
     const std::int64_t gone = session.run(statement(size), slots);
     if (archive != nullptr) archive->check(kept, gone);
     deleted += gone;

@@ -201,6 +201,18 @@ std::string constraint_in(std::string_view message) {
   return "";
 }
 
+namespace {
+
+// "Duplicate entry '…' for key 'NAME'": the entry may hold anything, so from the end.
+std::string key_in(std::string_view message) {
+  constexpr std::string_view label = " for key '";
+  const std::size_t at = message.rfind(label);
+  if (at == std::string_view::npos || message.back() != '\'') return "";
+  return std::string(message.substr(at + label.size(), message.size() - at - label.size() - 1));
+}
+
+}  // namespace
+
 sdk::Error make_error(pk_code code, int vendor_code, std::string_view sqlstate, std::string_view message) {
   std::string line(message);
   std::replace(line.begin(), line.end(), '\n', ' ');
@@ -213,7 +225,9 @@ sdk::Error make_error(pk_code code, int vendor_code, std::string_view sqlstate, 
   if (!next.empty()) line += "; " + next;
   sdk::Error error(code, line);
   error.sqlstate(sqlstate).vendor_code(vendor_code);
+  constexpr int duplicate_entry = 1062;
   if (code == PK_FOREIGN_KEY) error.constraint(constraint_in(message));
+  if (vendor_code == duplicate_entry) error.constraint(key_in(message));
   return error;
 }
 

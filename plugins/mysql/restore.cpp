@@ -15,8 +15,9 @@ sdk::InsertShape MysqlConnection::insert_shape(const sdk::Table& table) {
     const auto says = [&](const char* word) { return extra.find(word) != std::string::npos; };
     // MySQL 8 says DEFAULT_GENERATED of a default that is an expression.
     const bool generated = says("VIRTUAL") || says("STORED GENERATED") || says("PERSISTENT");
-    if (generated) shape.generated.push_back(row.at(0).text);
-    else if (row.at(2).i64 != 0 && !says("auto_increment") && !says("DEFAULT_GENERATED")) shape.required.push_back(row.at(0).text);
+    if (says("auto_increment")) shape.identity.push_back(row.at(0).text);
+    else if (generated) shape.generated.push_back(row.at(0).text);
+    else if (row.at(2).i64 != 0 && !says("DEFAULT_GENERATED")) shape.required.push_back(row.at(0).text);
   }
   for (const sdk::Row& row : query("SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ? "
                                    "AND EVENT_MANIPULATION = 'INSERT' ORDER BY TRIGGER_NAME",

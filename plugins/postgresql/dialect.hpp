@@ -28,6 +28,11 @@ class PgDialect final : public sdk::Dialect {
   std::size_t max_name_bytes() const override { return 63; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
+  // Here text has no end.
+  bool fits(std::string_view target_type, std::string_view source_type) const override {
+    const auto known = [](std::string_view type) { return type == "text" ? std::string_view("character varying") : type; };
+    return sdk::type_fits(known(target_type), known(source_type));
+  }
   std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
   std::string shown_length(const std::string& column, std::uint32_t kind) const override;
   // Some types know no equality.

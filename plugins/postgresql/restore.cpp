@@ -12,11 +12,14 @@ sdk::InsertShape PgConnection::insert_shape(const sdk::Table& table) {
   sdk::InsertShape shape;
   for (const sdk::Row& row : query("SELECT a.attname::text, " + generated + ", " + identity +
                                        ", (a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND t.typdefault IS NULL"
+                                       ", COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false)"
                                        " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+                                       " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
                                        " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
                                    {oid})) {
     const bool has_identity = row.at(2).i64 != 0;
     shape.has_identity = shape.has_identity || has_identity;
+    if (has_identity || row.at(4).i64 != 0) shape.identity.push_back(row.at(0).text);
     if (row.at(1).i64 != 0) shape.generated.push_back(row.at(0).text);
     else if (row.at(3).i64 != 0 && !has_identity) shape.required.push_back(row.at(0).text);
   }

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+
+#include "declared.hpp"
 
 namespace purgekit::sqlite {
 namespace {
@@ -30,7 +33,25 @@ double round_up_quotient(std::int64_t cutoff, std::int64_t unit) {
   return d;
 }
 
+/// What a declared type does to values that are stored under it ("Determination Of Column Affinity").
+enum class Affinity { none, text, number, real };
+
+Affinity affinity_of(std::string_view declared) {
+  const std::string type = lower(std::string(declared));
+  const auto has = [&](const char* part) { return type.find(part) != std::string::npos; };
+  if (has("int")) return Affinity::number;
+  if (has("char") || has("clob") || has("text")) return Affinity::text;
+  if (type.empty() || has("blob")) return Affinity::none;
+  return has("real") || has("floa") || has("doub") ? Affinity::real : Affinity::number;
+}
+
 }  // namespace
+
+// Lengths mean nothing here.
+bool SqliteDialect::fits(std::string_view target_type, std::string_view source_type) const {
+  const Affinity target = affinity_of(target_type);
+  return target == Affinity::none || target == affinity_of(source_type);
+}
 
 sdk::Value SqliteDialect::epoch_bound(const pk_node& node) {
   if (node.cutoff_ns % node.unit_ns == 0) return sdk::Value::integer(node.cutoff_ns / node.unit_ns);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "purgekit/sdk/dialect.hpp"
@@ -24,6 +25,7 @@ class SqliteDialect : public sdk::Dialect {
   int time_digits() const override { return 9; }
   std::pair<std::string, std::string> archive_instant() const override { return {"TEXT", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}; }
 
+  bool fits(std::string_view target_type, std::string_view source_type) const override;
   std::string shown(const std::string& column, std::uint32_t kind, int most) const override;
   std::string shown_length(const std::string& column, std::uint32_t) const override { return "length(" + column + ")"; }
 

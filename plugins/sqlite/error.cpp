@@ -103,6 +103,8 @@ sdk::Error make_error(int extended_code, std::string_view detail) {
   if (!detail.empty()) message += " (SQLite: " + std::string(detail.substr(0, 300)) + ")";
   sdk::Error error(code, message);
   error.vendor_code(extended_code);
+  constexpr std::string_view label = " constraint failed: ";
+  if (const std::size_t at = detail.find(label); code == PK_TRIGGER && at != std::string_view::npos) error.constraint(std::string(detail.substr(at + label.size(), 200)));
   return error;
 }
 

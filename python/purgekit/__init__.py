@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
     from purgekit.holds import Hold
     from purgekit.limits import Limits
+    from purgekit.moving import move_to
     from purgekit.planfile import PlanFile, load_plan
     from purgekit.plugins import backends, get_cmake_dir, get_include, load_backend, register_backend
     from purgekit.policies import load_policies
@@ -47,6 +48,7 @@ _HOMES = {
     "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
     "purgekit.holds": ("Hold",),
     "purgekit.limits": ("Limits",),
+    "purgekit.moving": ("move_to",),
     "purgekit.planfile": ("PlanFile", "load_plan"),
     "purgekit.plugins": ("backends", "get_cmake_dir", "get_include", "load_backend", "register_backend"),
     "purgekit.policies": ("load_policies",),
@@ -104,6 +106,7 @@ __all__ = [
     "load_backend",
     "load_plan",
     "load_policies",
+    "move_to",
     "not_referenced_by",
     "referenced_by",
     "register_backend",

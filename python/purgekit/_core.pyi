@@ -84,14 +84,47 @@ class Predicate:
     def __hash__(self) -> int: ...
 
 @final
+class ArchivePart:
+    """What goes into one column of a table that rows are moved into."""
+
+    @staticmethod
+    def column(name: str) -> ArchivePart: ...
+    @staticmethod
+    def now(*, unit: str = "timestamp", timezone: str = "UTC") -> ArchivePart: ...
+    @staticmethod
+    def run_id() -> ArchivePart: ...
+    @staticmethod
+    def default() -> ArchivePart: ...
+    @staticmethod
+    def value(value: object) -> ArchivePart: ...
+
+@final
+class ArchiveMapping:
+    """An archive of somebody else's making. Immutable, comparable, hashable."""
+
+    def __init__(self, table: str, columns: Mapping[str, ArchivePart] = ...) -> None: ...
+    @property
+    def table(self) -> str: ...
+    def to_json(self) -> str: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Dependent:
     """Rows of a child table that go with the parents of a chunk."""
 
     def __init__(
-        self, table: str, on: Mapping[str, str], *, unless_referenced: bool = True, optional: bool = False
+        self,
+        table: str,
+        on: Mapping[str, str],
+        *,
+        unless_referenced: bool = True,
+        optional: bool = False,
+        archive: ArchiveMapping | None = None,
     ) -> None:
         """``on`` maps child column to parent column. ``unless_referenced``: keep a child while any row of the parent
-        table still has its values. ``optional``: skipped when the table does not exist.
+        table still has its values. ``optional``: skipped when the table does not exist. ``archive``: see
+        ``pk.dependent``.
         """
     @property
     def table(self) -> str: ...
@@ -101,6 +134,8 @@ class Dependent:
     def unless_referenced(self) -> bool: ...
     @property
     def optional(self) -> bool: ...
+    @property
+    def archive(self) -> ArchiveMapping | None: ...
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -119,7 +154,7 @@ class Policy:
         max_fraction: float | None = None,
         optional: bool = False,
         held_while: Predicate | None = None,
-        archive: str | None = None,
+        archive: str | ArchiveMapping | None = None,
         strategy: str = "auto",
         move_window: str | int = "60s",
         hold: Predicate | None = None,
@@ -154,7 +189,7 @@ class Policy:
     @property
     def held_while(self) -> Predicate | None: ...
     @property
-    def archive(self) -> str | None: ...
+    def archive(self) -> str | ArchiveMapping | None: ...
     @property
     def strategy(self) -> str: ...
     @property

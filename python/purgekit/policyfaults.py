@@ -24,6 +24,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "where": schema.Rule,
     "held_while": schema.Rule,
     "hold": schema.Hold,
+    "archive": schema.Move,
 }
 COMPLAINTS = {
     "string_type": "must be text in quotes",
@@ -73,6 +74,8 @@ def _path(loc: tuple[int | str, ...]) -> tuple[Path, bool]:
     for part in loc:
         before = path[-1] if path else None
         if before == "lifetime" and part in ("text", "table"):
+            continue
+        if part in ("archive-name", "archive-move"):
             continue
         path.append(part)
         in_list = before == "in" and isinstance(part, int)

@@ -9,9 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from purgekit._core import Dependent, Policy, Predicate, distrust
+from purgekit._core import ArchiveMapping, Dependent, Policy, Predicate, distrust
 from purgekit.errors import PolicyError
 from purgekit.fuses import check_fuses, with_fuses
+from purgekit.moving import move_to
 from purgekit.predicates import col, created, dependent, expired, keep_latest, referenced_by, sql
 from purgekit.retention import archive_retention
 from purgekit.text import printable
@@ -104,7 +105,7 @@ def _policies(table: Any) -> list[Policy]:
     from pydantic import ValidationError
 
     from purgekit.policyfaults import first_fault
-    from purgekit.policyschema import PolicyTable
+    from purgekit.policyschema import Move, PolicyTable
 
     try:
         checked = PolicyTable.model_validate(table)
@@ -122,7 +123,7 @@ def _policies(table: Any) -> list[Policy]:
         max_fraction=None if checked.max_fraction is None else float(min(checked.max_fraction, 2)),
         optional=checked.optional,
         held_while=None if checked.held_while is None else _needed(checked.held_while, "held_while"),
-        archive=checked.archive,
+        archive=_move(checked.archive) if isinstance(checked.archive, Move) else checked.archive,
         strategy=checked.strategy,
         move_window=checked.move_window,
         hold=None if checked.hold is None else _hold(checked.hold),
@@ -164,7 +165,14 @@ def _hold(hold: schema.Hold) -> Predicate:
 
 
 def _dependent(child: schema.Child) -> Dependent:
-    return dependent(child.table, on=child.on, unless_referenced=child.unless_referenced, optional=child.optional)
+    archive = None if child.archive is None else _move(child.archive)
+    return dependent(
+        child.table, on=child.on, unless_referenced=child.unless_referenced, optional=child.optional, archive=archive
+    )
+
+
+def _move(archive: schema.Move) -> ArchiveMapping:
+    return move_to(archive.table, columns=archive.columns)
 
 
 def _rule(rule: schema.Rule, where: str) -> Predicate | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, Tag
 
@@ -95,6 +95,17 @@ class Rule(Table):
     not_: Annotated[Rule | None, Field(alias="not")] = None
 
 
+class Move(Table):
+    """A table that is there and takes the rows; ``moving`` checks what goes into which column."""
+
+    table: Annotated[str, Field(min_length=1)]
+    columns: dict[StrictStr, Any] = {}
+
+
+def _name_or_move(value: object) -> str:
+    return "archive-move" if isinstance(value, (dict, Move)) else "archive-name"
+
+
 class Child(Table):
     """A table whose rows go with their parents."""
 
@@ -102,6 +113,7 @@ class Child(Table):
     on: Columns
     unless_referenced: bool = True
     optional: bool = False
+    archive: Move | None = None
 
 
 class Hold(Rule):
@@ -121,7 +133,13 @@ class PolicyTable(Rule):
     max_fraction: StrictFloat | Annotated[StrictInt, Field(ge=0)] | None = None
     optional: bool = False
     held_while: Rule | None = None
-    archive: Annotated[str | None, Field(min_length=1)] = None
+    archive: (
+        Annotated[
+            Annotated[StrictStr, Field(min_length=1), Tag("archive-name")] | Annotated[Move, Tag("archive-move")],
+            Discriminator(_name_or_move),
+        ]
+        | None
+    ) = None
     archive_retention: Annotated[str | None, Field(min_length=1)] = None
     strategy: str = "auto"
     move_window: str = "60s"

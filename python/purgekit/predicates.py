@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, NoReturn
 
-from purgekit._core import Dependent, Predicate, parse_duration
+from purgekit._core import ArchiveMapping, Dependent, Predicate, parse_duration
 from purgekit.errors import PolicyError
 
 NullRule = Literal["keep", "purge"]
@@ -196,7 +196,12 @@ def sql(text: str, /, **parameters: object) -> Predicate:
 
 
 def dependent(
-    table: str, *, on: Mapping[str, str], unless_referenced: bool = True, optional: bool = False
+    table: str,
+    *,
+    on: Mapping[str, str],
+    unless_referenced: bool = True,
+    optional: bool = False,
+    archive: ArchiveMapping | None = None,
 ) -> Dependent:
     """Rows of a child table that go with their parents, in the same transaction.
 
@@ -205,8 +210,9 @@ def dependent(
         on: child columns mapped to the parent columns that they equal.
         unless_referenced: keep a child while any row of the parent table still has its values.
         optional: do without when the table does not exist.
+        archive: ``pk.move_to(…)``, where the policy has such an archive; without it the rows go into an archive table.
     """
-    return Dependent(table, dict(on), unless_referenced=unless_referenced, optional=optional)
+    return Dependent(table, dict(on), unless_referenced=unless_referenced, optional=optional, archive=archive)
 
 
 def all_of(*predicates: Predicate) -> Predicate:

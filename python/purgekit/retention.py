@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from purgekit._core import Policy
+from purgekit._core import ArchiveMapping, Policy
 from purgekit.errors import PolicyError
 from purgekit.predicates import Duration, col, created
 from purgekit.text import printable
@@ -27,6 +27,12 @@ def archive_retention(policy: Policy, retention: Duration) -> list[Policy]:
     archive = policy.archive
     if archive is None:
         raise PolicyError('archive_retention needs archive = "table" in the same policy', policy=policy.name)
+    if isinstance(archive, ArchiveMapping):
+        raise PolicyError(
+            f"archive_retention is for purgekit's own archive tables, and {printable(archive.table)} is none: write a "
+            f'policy for it, such as created = {{ column = "INVALIDATED_TIME", lifetime = "365d" }}',
+            policy=policy.name,
+        )
     if archive != "table" and not archive.startswith("table:"):
         raise PolicyError("archive_retention is for archive tables; files are removed as files are", policy=policy.name)
     pattern = archive.removeprefix("table").removeprefix(":") or DEFAULT_ARCHIVE

@@ -11,8 +11,8 @@ namespace {
 
 TEST(Error, EachCodeHasAWordOfItsOwn) {
   std::set<std::string> words;
-  for (int code = PK_OK; code <= PK_INTERNAL; ++code) words.insert(code_name(static_cast<pk_code>(code)));
-  EXPECT_EQ(words.size(), static_cast<std::size_t>(PK_INTERNAL) + 1);
+  for (int code = PK_OK; code <= PK_ARCHIVE_REFUSED; ++code) words.insert(code_name(static_cast<pk_code>(code)));
+  EXPECT_EQ(words.size(), static_cast<std::size_t>(PK_ARCHIVE_REFUSED) + 1);
 }
 
 TEST(Error, CrossesTheLineAndBack) {
@@ -29,7 +29,7 @@ TEST(Error, CrossesTheLineAndBack) {
 }
 
 TEST(Error, FlagsFollowFromTheCode) {
-  for (int code = PK_OK + 1; code <= PK_INTERNAL; ++code) {
+  for (int code = PK_OK + 1; code <= PK_ARCHIVE_REFUSED; ++code) {
     const Error error(static_cast<pk_code>(code), "x");
     pk_error c{};
     error.to_c(&c);
@@ -55,7 +55,7 @@ TEST(Error, LongMessagesAreCutBetweenCharacters) {
 
 TEST(Error, CodesFromOutsideTheListBecomeInternal) {
   pk_error c{};
-  for (const std::int32_t code : {0, -1, 24, 1'000'000}) EXPECT_EQ(Error::from_c(code, c).code(), PK_INTERNAL) << code;
+  for (const std::int32_t code : {0, -1, 25, 1'000'000}) EXPECT_EQ(Error::from_c(code, c).code(), PK_INTERNAL) << code;
   EXPECT_EQ(Error::from_c(PK_DEADLOCK, c).message(), "the backend gave no reason");
 }
 

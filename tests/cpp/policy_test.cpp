@@ -26,6 +26,21 @@ TEST(Policy, ComesBackFromJson) {
   EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
 }
 
+TEST(Policy, WithAMappingComesBackFromJson) {
+  Policy policy = sessions();
+  policy.moved_to = ArchiveMapping{"AUDIT", {{"B", ArchivePart::From::column, "A"}, {"C", ArchivePart::From::run_id}, {"D", ArchivePart::From::own_default},
+                                             {"E", ArchivePart::From::value, "", Value::string("x")}, {"F", ArchivePart::From::now, "", {}, Unit::milliseconds}}};
+  policy.moved_to->parts.push_back({"G", ArchivePart::From::now, "", {}, Unit::timestamp, "Europe/Berlin"});
+  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}}, false, true, ArchiveMapping{"SCOPE_AUDIT"}}};
+  EXPECT_EQ(Policy::from_json(policy.to_json()), policy);
+  const std::string mapping = R"({"name":"p","table":"T","where":{"column":"A","null":true},"archive":)";
+  EXPECT_HAS(refusal((mapping + R"({"columns":{}}})").c_str()), "table name is empty");
+  EXPECT_HAS(refusal((mapping + R"({"table":"X","columns":{"A":{"now":false}}}})").c_str()), "now = true");
+  EXPECT_HAS(refusal((mapping + R"({"table":"X","columns":{"A":{}}}})").c_str()), "needs one of");
+  EXPECT_HAS(refusal((mapping + R"({"table":"X","columns":{"A":{"value":null}}}})").c_str()), "NULL");
+  EXPECT_HAS(refusal((mapping + R"({"table":"X","columns":{"A":7}}})").c_str()), "column's name");
+}
+
 // Its text is hashed, and a walk that an earlier version began goes on only under the same hash.
 TEST(Policy, WithoutAStrategyIsWrittenAsEver) {
   EXPECT_EQ(sessions().to_json(), R"({"grace":"2h","name":"sessions","table":"IDN_SESSION","where":)" + sessions().where.to_json() + "}");

@@ -64,7 +64,8 @@ typedef enum pk_code {
   PK_SCHEMA_CHANGED = 20,     /**< the table is no longer the one that was planned for */
   PK_DATA = 21,               /**< a stored value could not be handled by the statement */
   PK_CORRUPT = 22,            /**< the database or the ledger is damaged or of a newer version */
-  PK_INTERNAL = 23            /**< defect in the backend or the engine */
+  PK_INTERNAL = 23,           /**< defect in the backend or the engine */
+  PK_ARCHIVE_REFUSED = 24     /**< the table that a row was to be moved into refused it; `constraint` names by what */
 } pk_code;
 
 /** Filled by the callee when a verb returns anything but PK_OK. Fixed buffers: nothing to free. NUL-terminated. */
@@ -226,10 +227,32 @@ typedef struct pk_dependent {
   uint8_t reserved[7];
 } pk_dependent;
 
-/** Table that keeps deleted rows: the source's columns, then purgekit_run_id, purgekit_chunk and purgekit_archived_utc. */
+/** What goes into a column of a table that rows are moved into. */
+typedef enum pk_archive_from {
+  PK_ARCHIVE_FROM_COLUMN = 1,  /**< a column of the source */
+  PK_ARCHIVE_FROM_VALUE = 2,   /**< the same value for every row; INSTANT or WALL for time types */
+  PK_ARCHIVE_FROM_RUN = 3,     /**< pk_purge.run_id */
+  PK_ARCHIVE_FROM_DEFAULT = 4  /**< nothing: its own default */
+} pk_archive_from;
+
+typedef struct pk_archive_column {
+  pk_text target; /**< exact names */
+  pk_text source; /**< FROM_COLUMN */
+  pk_value value; /**< FROM_VALUE */
+  uint32_t from;  /**< pk_archive_from */
+  uint32_t reserved;
+} pk_archive_column;
+
+/** Table that keeps deleted rows. Not mapped, it is purgekit's own: the source's columns, then purgekit_run_id, purgekit_chunk and
+ * purgekit_archived_utc. Mapped, it is somebody else's, which is never made or altered: `columns` tells what goes into some of its
+ * columns, a source's column of the same name goes into each other one, and those that the database fills by itself are left to it. */
 typedef struct pk_archive {
   pk_text schema; /**< exact names */
   pk_text table;
+  const pk_archive_column* columns;
+  size_t column_count;
+  uint8_t is_mapped;
+  uint8_t reserved[7];
 } pk_archive;
 
 struct ArrowSchema; /**< of the Arrow C data interface: https://arrow.apache.org/docs/format/CDataInterface.html */
@@ -277,6 +300,8 @@ typedef struct pk_archive_info {
   pk_text problem;    /**< UNFIT: one line for people, with the way out */
   pk_text ddl;        /**< what an administrator would run to make it */
   pk_text grant_hint; /**< and to let this user use it */
+  const pk_text* lost; /**< PRESENT and mapped: columns of the source that go nowhere */
+  size_t lost_count;
 } pk_archive_info;
 
 typedef struct pk_archive_infos {
@@ -521,7 +546,7 @@ typedef struct pk_backend {
 
   /** Look at the tables of `purge.archives`; one answer for each. */
   int32_t (*archive_find)(pk_connection*, const pk_purge*, pk_archive_infos* out, pk_error*);
-  /** Make those that are absent, without unique or foreign key. Commits. */
+  /** Make those that are absent and not mapped, without unique or foreign key. Commits. */
   int32_t (*archive_create)(pk_connection*, const pk_purge*, pk_error*);
 
   /** In an open transaction that was begun with an empty key: move the slot's seq on as `begin` does with a key. Several workers

@@ -40,6 +40,9 @@ class LoweredPredicate {
   std::vector<pk_zone_step> steps_;
 };
 
+/// A column of this type can be compared with such a value, or take it, without the database guessing.
+bool takes_value(pk_column_kind column, pk_value_kind value);
+
 /// One column that a rule reads as a time.
 struct TimeUse {
   std::string column;

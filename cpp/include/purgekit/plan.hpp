@@ -2,6 +2,7 @@
 /// What a purge would do, frozen: cutoff, counts, walk, statements, warnings. Data only; see planner.hpp for how it is made.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -46,6 +47,15 @@ struct RowSample {
   std::vector<std::vector<ShownValue>> rows;
 };
 
+/// A column of an archive that the run's clock goes into.
+struct ArchiveClock {
+  std::size_t archive = 0;  ///< number in PolicyPlan::archives, and in its columns
+  std::size_t column = 0;
+  Unit unit = Unit::timestamp;
+  std::string timezone = "UTC";
+  pk_column_kind kind = PK_COLUMN_OTHER;
+};
+
 struct PolicyPlan {
   Policy policy;
   bool skipped = false;  ///< the table is absent and the policy is optional: nothing else is filled
@@ -70,6 +80,7 @@ struct PolicyPlan {
   std::vector<HoldInForce> holds{};    ///< of the ledger, as they stood when it was planned
   std::optional<std::int64_t> rows_held{};  ///< that satisfy the rule and stay because of a hold, the policy's own too; nothing: not counted
   std::optional<RowSample> sample{};
+  std::vector<ArchiveClock> archive_clocks{};
   std::vector<sdk::Move> proposals{};  ///< with strategy "auto": what could be done instead of the walk, or why not
 };
 

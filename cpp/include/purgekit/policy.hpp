@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "purgekit/archive_mapping.hpp"
 #include "purgekit/predicate.hpp"
 #include "purgekit/sdk/table.hpp"
 
@@ -20,6 +21,7 @@ struct DependentRule {
   std::vector<std::pair<std::string, std::string>> on;  ///< child column, parent column
   bool unless_referenced = true;  ///< keep the child while any row of the parent table still has its values
   bool optional = false;          ///< skipped when the table does not exist
+  std::optional<ArchiveMapping> moved_to{};  ///< with the policy's own: where its rows go instead of an archive of purgekit's
   bool operator==(const DependentRule&) const = default;
 };
 
@@ -55,6 +57,9 @@ struct Policy {
 
   Fuses fuses{};
 
+  /// Instead of `archive`: rows are moved into a table that is there.
+  std::optional<ArchiveMapping> moved_to{};
+
   /// `where`, and certainly not `hold`.
   Predicate purgeable() const;
   /// What a deleting statement tests: what is purgeable, and not `held_while`.
@@ -74,6 +79,8 @@ bool parse_approval(std::string_view text);
 
 /// Split "schema.table" as in SQL: a name with a dot or quote stands in double quotes. \throws EngineError (policy)
 sdk::TableName parse_table_name(std::string_view text);
+/// One name as it is written there, quoted where needed.
+std::string name_text(std::string_view name);
 /// The inverse, quoting where needed.
 std::string table_name_text(std::string_view schema, std::string_view name);
 

@@ -102,6 +102,7 @@ class PurgeSpec {
   std::vector<std::vector<pk_text>> lists_;
   std::vector<pk_dependent> dependent_views_;
   std::vector<pk_archive> archive_views_;
+  std::vector<std::vector<pk_archive_column>> archive_columns_;
   pk_purge purge_{};
 };
 

@@ -49,7 +49,7 @@ def _document(pack: Any) -> dict[str, Any]:
                 "summary": entry.summary,
                 "rule": str(policy.where),
                 "held_while": None if policy.held_while is None else str(policy.held_while),
-                "archive": policy.archive,
+                "archive": getattr(policy.archive, "table", policy.archive),
                 "grace": format_duration(policy.grace_ns),
                 "dependents": [child.table for child in policy.dependents],
                 "parameters": [

@@ -2,13 +2,16 @@
 /// Deleting rows so that they are kept in a table, in the same transaction: what is there is what was deleted.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "purgekit/sdk/render.hpp"
+#include "purgekit/sdk/row_mapping.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
 
@@ -31,6 +34,15 @@ class ArchiveWriter {
     }
   }
 
+  /// Into a table that is not of purgekit's making.
+  ArchiveWriter(const Dialect& dialect, const Table& source, const ArchiveTable& target, std::string run_id, RowMapping mapping)
+      : ArchiveWriter(dialect, source, target, std::move(run_id)) {
+    target_name_ = target.table;
+    references_.reserve(source.references.size());
+    for (const Reference& r : source.references) references_.push_back(r.name);
+    mapping_ = std::move(mapping);
+  }
+
   void start_chunk(std::int64_t chunk) { chunk_ = chunk; }
 
   /// Delete and keep. \param statement a DELETE without RETURNING. \param collect columns whose values are wanted of each row.
@@ -39,7 +51,7 @@ class ArchiveWriter {
     if (dialect_.has_modifying_ctes()) return move_at_once(session, statement, slots, collect);
     Rows collected;
     if (!collect.empty() && !dialect_.has_returning()) collected = session.fetch(select(statement, names(collect)), slots);
-    const std::int64_t kept = session.run(insert(statement), slots);
+    const std::int64_t kept = keep(session, insert(statement), slots);
     std::int64_t deleted = 0;
     if (!collect.empty() && dialect_.has_returning()) {
       Sql returning = statement;
@@ -58,31 +70,33 @@ class ArchiveWriter {
   Sql insert(const Sql& statement) const {
     Sql sql(dialect_);
     add_head(sql);
-    sql << " SELECT " << columns_ << ", ";
-    add_marks(sql);
     sql << " FROM ";
     return sql.append(statement, start_of(statement)) << dialect_.for_update();
   }
 
-  /// "INSERT INTO archive (columns)".
+  /// "INSERT INTO archive (columns) SELECT values".
   void add_head(Sql& sql) const {
-    sql << "INSERT INTO " << target_ << " (" << columns_ << ", " << dialect_.quote(archive_run_column) << ", " << dialect_.quote(archive_chunk_column)
-        << ", " << dialect_.quote(archive_instant_column) << ")";
-  }
-
-  /// The source's columns, quoted.
-  const std::string& columns() const { return columns_; }
-
-  /// Values of the three columns of ours.
-  void add_marks(Sql& sql) const {
+    sql << "INSERT INTO " << target_ << " (";
+    if (mapping_) return add_mapped(sql);
+    sql << columns_ << ", " << dialect_.quote(archive_run_column) << ", " << dialect_.quote(archive_chunk_column) << ", " << dialect_.quote(archive_instant_column)
+        << ") SELECT " << columns_ << ", ";
     sql.bind(Value::string(run_id_), PK_COLUMN_TEXT) << ", ";
     sql.bind(Value::integer(chunk_), PK_COLUMN_INT) << ", " << dialect_.archive_instant().second;
+  }
+
+  /// Run a statement that keeps rows.
+  std::int64_t keep(SqlSession& session, const Sql& statement, const Row& slots) const {
+    try {
+      return session.run(statement, slots);
+    } catch (const Error& e) {
+      throw explained(e, false);
+    }
   }
 
   /// \throws Error when not every row that was kept was deleted, and the other way round.
   void check(std::int64_t kept, std::int64_t deleted) const {
     if (kept == deleted) return;
-    throw Error(has_triggers_ ? PK_TRIGGER : PK_SERIALIZATION, "table " + name_ + ": " + std::to_string(kept) + " rows were archived but " + std::to_string(deleted) +
+    throw Error(has_triggers_ || (mapping_ && mapping_->has_triggers) ? PK_TRIGGER : PK_SERIALIZATION, "table " + name_ + ": " + std::to_string(kept) + " rows were archived but " + std::to_string(deleted) +
                                                                    " deleted, so the chunk was rolled back and nothing of it was done");
   }
 
@@ -114,14 +128,49 @@ class ArchiveWriter {
     sql << "WITH pk_moved AS (";
     sql.append(statement) << " RETURNING " << returned_ << "), pk_kept AS (";
     add_head(sql);
-    sql << " SELECT " << columns_ << ", ";
-    add_marks(sql);
     sql << " FROM pk_moved RETURNING 1) SELECT (SELECT count(*) FROM pk_kept), ";
     return collect.empty() ? sql << "(SELECT count(*) FROM pk_moved)" : sql << names(collect) << " FROM pk_moved";
   }
 
+  Rows fetch_at_once(SqlSession& session, const Sql& statement, const Row& slots) const {
+    try {
+      return session.fetch(statement, slots);
+    } catch (const Error& e) {
+      throw explained(e, true);
+    }
+  }
+
+  void add_mapped(Sql& sql) const {
+    for (std::size_t i = 0; i < mapping_->columns.size(); ++i) sql << (i > 0 ? ", " : "") << dialect_.quote(mapping_->columns[i].target.name);
+    sql << ")" << (mapping_->names_identity ? dialect_.overriding_identity() : "") << " SELECT ";
+    for (std::size_t i = 0; i < mapping_->columns.size(); ++i) {
+      const MappedColumn& column = mapping_->columns[i];
+      sql << (i > 0 ? ", " : "");
+      if (column.from == PK_ARCHIVE_FROM_COLUMN) sql << dialect_.quote(column.source);
+      else if (column.from == PK_ARCHIVE_FROM_RUN) sql.bind(Value::string(run_id_), column.target.kind);
+      else add_value(sql, column.target, column.value);
+    }
+  }
+
+  // Backends word refusals for a delete. Where one statement does both, only what names the target is taken for its word.
+  Error explained(const Error& e, bool deletes_too) const {
+    const bool refused = e.code() == PK_TRIGGER || e.code() == PK_FOREIGN_KEY || (e.code() == PK_DATA && !deletes_too);
+    if (!mapping_ || !refused || (deletes_too && !is_of_target(e))) return e;
+    const std::string by = e.constraint().empty() ? "" : " by " + e.constraint();
+    const std::string number = e.sqlstate().empty() ? std::to_string(e.vendor_code()) : e.sqlstate();
+    Error out(PK_ARCHIVE_REFUSED, "table " + target_name_ + " refused a row of table " + name_ + by + " (error " + number + "), so it stays where it is");
+    out.sqlstate(e.sqlstate()).vendor_code(e.vendor_code()).constraint(e.constraint());
+    return out;
+  }
+
+  bool is_of_target(const Error& e) const {
+    const auto names = [&](const std::vector<std::string>& list) { return std::find(list.begin(), list.end(), e.constraint()) != list.end(); };
+    if (e.code() == PK_FOREIGN_KEY) return !names(references_);
+    return names(mapping_->unique) || (!has_triggers_ && !mapping_->has_triggers);
+  }
+
   std::pair<std::int64_t, Rows> move_at_once(SqlSession& session, const Sql& statement, const Row& slots, const std::vector<std::string>& collect) const {
-    Rows rows = session.fetch(at_once(statement, collect), slots);
+    Rows rows = fetch_at_once(session, at_once(statement, collect), slots);
     if (collect.empty()) {
       check(rows.at(0).at(0).i64, rows[0].at(1).i64);
       return {rows[0][1].i64, {}};
@@ -140,6 +189,9 @@ class ArchiveWriter {
   std::string run_id_;
   std::int64_t chunk_ = 1;
   bool has_triggers_;
+  std::optional<RowMapping> mapping_{};
+  std::string target_name_{};
+  std::vector<std::string> references_{};  // foreign keys that forbid a delete
 };
 
 }  // namespace purgekit::sdk

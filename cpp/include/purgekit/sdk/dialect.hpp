@@ -11,6 +11,7 @@
 #include "purgekit/abi.h"
 #include "purgekit/sdk/error.hpp"
 #include "purgekit/sdk/time_text.hpp"
+#include "purgekit/sdk/type_fit.hpp"
 #include "purgekit/sdk/value.hpp"
 
 namespace purgekit::sdk {
@@ -106,6 +107,10 @@ class Dialect {
   virtual std::string identical(const std::string& a, const std::string& b) const { return null_safe_equal(a, b); }
   /// Before the rows of an INSERT that names an identity column: the values given are meant.
   virtual std::string overriding_identity() const { return ""; }
+  /// A column of the first type holds every value of the second one unchanged.
+  virtual bool fits(std::string_view target_type, std::string_view source_type) const { return type_fits(target_type, source_type); }
+  /// A NULL that is inserted into such a column, which takes none, is no error but becomes another value.
+  virtual bool replaces_null(std::string_view /*type_name*/, bool /*numbers_itself*/) const { return false; }
   /// Column types of the ledger.
   virtual std::string ledger_text(int characters) const { return "VARCHAR(" + std::to_string(characters) + ")"; }
   virtual std::string ledger_long_text() const { return "TEXT"; }

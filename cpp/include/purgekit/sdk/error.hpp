@@ -39,6 +39,7 @@ inline const char* code_name(pk_code code) noexcept {
     case PK_DATA: return "data";
     case PK_CORRUPT: return "corrupt";
     case PK_INTERNAL: return "internal";
+    case PK_ARCHIVE_REFUSED: return "archive_refused";
   }
   return "internal";
 }
@@ -101,7 +102,7 @@ class Error : public std::exception {
   }
 
   static Error from_c(int32_t code, const pk_error& error) {
-    const bool known = code > PK_OK && code <= PK_INTERNAL;
+    const bool known = code > PK_OK && code <= PK_ARCHIVE_REFUSED;
     const std::string message = bounded(error.message, sizeof error.message);
     Error result(known ? static_cast<pk_code>(code) : PK_INTERNAL, message.empty() ? "the backend gave no reason" : message);
     result.sqlstate(bounded(error.sqlstate, sizeof error.sqlstate)).vendor_code(error.vendor_code);

@@ -45,6 +45,17 @@ inline std::vector<std::string> from_c(const pk_text* items, std::size_t count) 
   return out;
 }
 
+inline ArchiveTable from_c(const pk_archive& a) {
+  ArchiveTable out{to_string(a.schema), to_string(a.table), a.is_mapped != 0};
+  checked(a.columns, a.column_count);
+  for (std::size_t i = 0; i < a.column_count; ++i) {
+    const pk_archive_column& c = a.columns[i];
+    out.columns.push_back({to_string(c.target), checked_kind(c.from, PK_ARCHIVE_FROM_COLUMN, PK_ARCHIVE_FROM_DEFAULT), to_string(c.source), Value::from_c(c.value)});
+  }
+  return out;
+}
+inline pk_archive_column to_c(const ArchiveColumn& c) { return {to_text(c.target), to_text(c.source), c.value.to_c(), static_cast<std::uint32_t>(c.from), 0}; }
+
 inline Purge from_c(const pk_purge& p) {
   Purge out;
   out.schema = to_string(p.schema);
@@ -57,14 +68,14 @@ inline Purge from_c(const pk_purge& p) {
                               from_c(d.parent_columns, d.column_count), d.unless_referenced != 0});
   }
   checked(p.archives, p.archive_count);
-  for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back({to_string(p.archives[i].schema), to_string(p.archives[i].table)});
+  for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back(from_c(p.archives[i]));
   out.run_id = to_string(p.run_id);
   out.sink = p.sink;
   return out;
 }
 
 inline Restore from_c(const pk_restore& r) {
-  return {to_string(r.schema), to_string(r.table), {to_string(r.archive.schema), to_string(r.archive.table)}, to_string(r.run_id), r.predicate,
+  return {to_string(r.schema), to_string(r.table), from_c(r.archive), to_string(r.run_id), r.predicate,
           checked_kind(r.conflict, PK_CONFLICT_REFUSE, PK_CONFLICT_REPLACE), r.lock_wait_ms};
 }
 inline pk_restored to_c(const Restored& r) { return {r.chunk, r.rows_restored, r.rows_skipped, static_cast<std::uint8_t>(r.done), {}}; }
@@ -144,7 +155,8 @@ inline Ledger from_c(const pk_ledger& l) {
   return {checked_kind(l.state, PK_LEDGER_ABSENT, PK_LEDGER_OLDER), l.can_create != 0, l.can_write != 0, to_string(l.ddl), to_string(l.grant_hint)};
 }
 inline ArchiveInfo from_c(const pk_archive_info& a) {
-  return {checked_kind(a.state, PK_ARCHIVE_ABSENT, PK_ARCHIVE_UNFIT), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint)};
+  return {checked_kind(a.state, PK_ARCHIVE_ABSENT, PK_ARCHIVE_UNFIT), a.can_create != 0, a.can_write != 0, to_string(a.problem), to_string(a.ddl), to_string(a.grant_hint),
+          from_c(a.lost, a.lost_count)};
 }
 inline Deleted from_c(const pk_deleted& d) { return {d.rows_deleted, d.rows_visited, to_string(d.cursor), d.done != 0, d.share_done}; }
 
@@ -211,8 +223,9 @@ class Outbox {
   pk_archive_infos put(std::vector<ArchiveInfo> archives) {
     clear();
     for (ArchiveInfo& a : archives) {
+      const pk_texts lost = keep_all(std::move(a.lost));
       archives_.push_back({static_cast<std::uint32_t>(a.state), flag(a.can_create), flag(a.can_write), {}, keep(std::move(a.problem)),
-                           keep(std::move(a.ddl)), keep(std::move(a.grant_hint))});
+                           keep(std::move(a.ddl)), keep(std::move(a.grant_hint)), lost.items, lost.count});
     }
     return {archives_.data(), archives_.size()};
   }

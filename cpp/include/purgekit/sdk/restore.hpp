@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "purgekit/sdk/archive.hpp"
+#include "purgekit/sdk/insert_shape.hpp"
 #include "purgekit/sdk/render.hpp"
 #include "purgekit/sdk/sql_session.hpp"
 #include "purgekit/sdk/table.hpp"
@@ -25,16 +26,6 @@ inline constexpr const char* restore_walk = "restore";
 inline bool is_archive_mark(std::string_view column) {
   return column == archive_run_column || column == archive_chunk_column || column == archive_instant_column;
 }
-
-/// What must be known of a table to insert into it, besides its description.
-struct InsertShape {
-  std::vector<std::string> generated;  ///< columns that the database computes
-  std::vector<std::string> required;   ///< columns without a default that take no NULL
-  std::vector<std::string> triggers;   ///< that fire on INSERT
-  bool has_identity = false;           ///< values of an identity column need a word that they are meant
-
-  bool is_generated(const std::string& column) const { return std::find(generated.begin(), generated.end(), column) != generated.end(); }
-};
 
 /// \throws Error when the rows of `archive` can't be those of `source` as it is now.
 inline void check_restorable(const Table& source, const Table& archive, const std::vector<std::string>& required = {}) {

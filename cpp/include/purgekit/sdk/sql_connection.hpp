@@ -132,6 +132,7 @@ class SqlConnection : public Connection, protected SqlSession {
     for (std::size_t i = 0; i < purge.archives.size(); ++i) {
       const Table& source = archived_table(purge, i);
       const ArchiveTable& target = purge.archives[i];
+      if (target.is_mapped) continue;
       if (purge.walk == restore_walk) {
         make_findable(source, target);
       } else if (!exists({target.schema, target.table})) {
@@ -145,9 +146,7 @@ class SqlConnection : public Connection, protected SqlSession {
     set_lock_wait(restore.lock_wait_ms);
     const Table& source = known(table_of(restore.schema, restore.table));
     const Table& target = known(table_of(restore.archive.schema, restore.archive.table));
-    auto shape = insert_shapes_.find({source.schema, source.name});
-    if (shape == insert_shapes_.end()) shape = insert_shapes_.emplace(std::pair(source.schema, source.name), insert_shape(source)).first;
-    return RowRestore(dialect(), source, shape->second, target, restore).next(static_cast<SqlSession&>(*this), after);
+    return RowRestore(dialect(), source, known_shape(source), target, restore).next(static_cast<SqlSession&>(*this), after);
   }
 
   Measure measure(const std::string& sql, std::uint32_t timeout_ms) override {
@@ -266,7 +265,7 @@ class SqlConnection : public Connection, protected SqlSession {
     children_.clear();
     for (const Dependent& d : purge.dependents) children_.emplace_back(dialect(), purge, d);
     archives_.clear();
-    for (std::size_t i = 0; i < purge.archives.size(); ++i) archives_.emplace_back(dialect(), archived_table(purge, i), purge.archives[i], purge.run_id);
+    for (std::size_t i = 0; i < purge.archives.size(); ++i) add_writer(archived_table(purge, i), purge.archives[i], purge.run_id);
     sinks_.clear();
     for (std::size_t i = 0; purge.sink != nullptr && i <= purge.dependents.size(); ++i) sinks_.emplace_back(dialect(), archived_table(purge, i), *purge.sink, i);
   }
@@ -362,6 +361,23 @@ class SqlConnection : public Connection, protected SqlSession {
     return known(table_of(d.schema, d.table));
   }
 
+  const InsertShape& known_shape(const Table& table) {
+    auto shape = insert_shapes_.find({table.schema, table.name});
+    if (shape == insert_shapes_.end()) shape = insert_shapes_.emplace(std::pair(table.schema, table.name), insert_shape(table)).first;
+    return shape->second;
+  }
+
+  void add_writer(const Table& source, const ArchiveTable& target, const std::string& run_id) {
+    if (!target.is_mapped) {
+      archives_.emplace_back(dialect(), source, target, run_id);
+      return;
+    }
+    const Table& found = known(table_of(target.schema, target.table));
+    RowMapping mapping = Mapper(dialect(), source, found, known_shape(found), target).map();
+    if (!mapping.problem.empty()) throw Error(PK_SCHEMA_CHANGED, mapping.problem + "; nothing was changed");
+    archives_.emplace_back(dialect(), source, target, run_id, std::move(mapping));
+  }
+
   static Purge table_of(const std::string& schema, const std::string& table) { return Purge{schema, table, nullptr, "", {}, {}, ""}; }
 
   /// Indexes by which a restore finds a run's chunks, and a hold the rows that were restored.
@@ -402,13 +418,14 @@ class SqlConnection : public Connection, protected SqlSession {
     if (dialect().max_name_bytes() > 0 && target.table.size() > dialect().max_name_bytes()) {
       return unfit("the name of archive table " + name + " is longer than " + std::to_string(dialect().max_name_bytes()) + " bytes: name another with table:NAME");
     }
-    if (source.find(archive_run_column) != nullptr) return unfit("table " + source.name + " is an archive itself; what is purged from it is not archived again");
+    if (!target.is_mapped && source.find(archive_run_column) != nullptr) return unfit("table " + source.name + " is an archive itself; what is purged from it is not archived again");
     std::optional<Table> found;
     try {
       found = read_table(TableName{target.schema, target.table, true, true});
     } catch (const Error& e) {
       if (e.code() != PK_NOT_FOUND) throw;
     }
+    if (!found && target.is_mapped) return unfit("table " + name + ", which rows of table " + source.name + " are to be moved into, is not there: make it as its product does, or name another");
     if (!found) {
       out.ddl = archive_ddl(source, target);
       archive_rights(target, out);
@@ -418,6 +435,16 @@ class SqlConnection : public Connection, protected SqlSession {
     if (found->kind != PK_TABLE_BASE) return unfit("archive table " + name + " is not an ordinary table");
     if (found->schema == source.schema && found->name == source.name) return unfit("table " + name + " can't be its own archive");
     if (!found->transactional) return unfit("archive table " + name + " is stored by " + found->storage + ", which can't roll back");
+    if (target.is_mapped) {
+      RowMapping mapping = Mapper(dialect(), source, *found, insert_shape(*found), target).map();
+      if (!mapping.problem.empty()) return unfit(mapping.problem);
+      out.lost = std::move(mapping.lost);
+      ArchiveTable whole = target;
+      whole.columns.clear();
+      for (const MappedColumn& column : mapping.columns) whole.columns.push_back({column.target.name, column.from});
+      archive_rights(whole, out);
+      return out;
+    }
     for (const Index& index : found->indexes) {
       const bool elsewhere = std::all_of(index.columns.begin(), index.columns.end(), [&](std::uint32_t c) {
         return c < found->columns.size() && source.find(found->columns[c].name) == nullptr && found->columns[c].name.rfind("purgekit_", 0) != 0;

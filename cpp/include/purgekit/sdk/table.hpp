@@ -125,10 +125,21 @@ struct Dependent {
   bool unless_referenced = false;
 };
 
-/// Table that keeps deleted rows.
+/// See pk_archive_column.
+struct ArchiveColumn {
+  std::string target;
+  pk_archive_from from = PK_ARCHIVE_FROM_COLUMN;
+  std::string source{};
+  Value value{};
+  bool operator==(const ArchiveColumn&) const = default;
+};
+
+/// Table that keeps deleted rows. See pk_archive.
 struct ArchiveTable {
   std::string schema;
   std::string table;
+  bool is_mapped = false;
+  std::vector<ArchiveColumn> columns{};  ///< mapped: what is not by name
   bool operator==(const ArchiveTable&) const = default;
 };
 
@@ -158,6 +169,7 @@ struct ArchiveInfo {
   std::string problem;
   std::string ddl;
   std::string grant_hint;
+  std::vector<std::string> lost{};
 };
 
 /// The predicate is the caller's and lives for the call only; render it at once.
