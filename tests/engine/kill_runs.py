@@ -46,7 +46,7 @@ def apart(work: Callable[[], Any]) -> Any:
         finally:
             os._exit(code)
     os.close(here)
-    with open(there, "rb") as stream:
+    with os.fdopen(there, "rb") as stream:
         told = stream.read()
     assert os.waitpid(pid, 0)[1] == 0, "a purge that nobody harmed failed"
     return json.loads(told)

@@ -17,7 +17,7 @@ NEEDS_SERVER = pytest.mark.needs_server
 @pytest.mark.parametrize(
     ("backend", "kills"),
     [
-        ("sqlite", 20),
+        ("sqlite", 8),
         *(pytest.param(name, 6, marks=NEEDS_SERVER) for name in ("postgresql", "mariadb")),
         pytest.param("mysql56", 4, marks=NEEDS_SERVER),
     ],

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from engine.tables import HOUR_S, make_sessions, now_s, sessions_policy, survivo
 from engine.token_tables import AUDIT, LOST, NOW, TOKENS, make_tokens, token_policy, tokens_in
 from servers import Connection
 
+UTC = timezone.utc
 Admin = Callable[[str], Connection]
 SECONDS = timedelta(seconds=1)
 OLD_S = 1_000_000_000  # a time in 2001
@@ -247,7 +248,8 @@ def test_holds_limits_and_the_command_line(any_url: str, admin: Admin, tmp_path:
     path.write_text(
         f'[[policy]]\nname = "tokens"\ntable = "{TOKENS}"\n'
         'all = [ { column = "TOKEN_STATE", in = ["REVOKED", "EXPIRED"] } ]\n'
-        f'archive = {{ table = "{AUDIT}", columns = {{ INVALIDATED_TIME = {{ now = true, timezone = "Asia/Tokyo" }} }} }}\n'
+        f'[policy.archive]\ntable = "{AUDIT}"\n'
+        'columns = { INVALIDATED_TIME = { now = true, timezone = "Asia/Tokyo" } }\n'
     )
     with pk.connect(any_url) as db:
         db.hold(TOKENS, where=pk.col("AUTHZ_USER") == "user3", reason="a case")
@@ -278,7 +280,7 @@ def test_holds_limits_and_the_command_line(any_url: str, admin: Admin, tmp_path:
 @pytest.mark.parametrize(
     ("archive", "text"),
     [
-        ('{ columns = {} }', "'table' in archive is missing"),
+        ("{ columns = {} }", "'table' in archive is missing"),
         ('{ table = "T", colums = {} }', "unknown key 'colums'.*did you mean"),
         ('{ table = "T", columns = { A = { nov = true } } }', "'A' of the archive: unknown key 'nov'"),
         ('{ table = "T", columns = { A = { now = false } } }', "write now = true"),
@@ -287,7 +289,10 @@ def test_holds_limits_and_the_command_line(any_url: str, admin: Admin, tmp_path:
         ('{ table = "T", columns = { A = 1 } }', "needs a column's name"),
         ('{ table = "T", columns = { A = "" } }', "names no column"),
         ('{ table = "T", columns = { A = { value = 1, unit = "s" } } }', "go with now only"),
-        ('{ table = "T", columns = { A = { now = true, unit = "s", timezone = "Asia/Tokyo" } } }', "timezone goes with"),
+        (
+            '{ table = "T", columns = { A = { now = true, unit = "s", timezone = "Asia/Tokyo" } } }',
+            "timezone goes with",
+        ),
         ('{ table = "T" }\narchive_retention = "1d"', "purgekit's own archive tables"),
         ("5", "archive"),
     ],
