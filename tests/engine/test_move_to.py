@@ -240,6 +240,41 @@ def test_what_an_archive_of_ours_can_is_refused(any_url: str, admin: Admin) -> N
         pk.archive_retention(moved(), "365d")
 
 
+def test_a_plan_file_and_a_table_that_changed(any_url: str, admin: Admin, tmp_path: Path) -> None:
+    db_ = admin(any_url)
+    make_tokens(db_, any_url, 90)
+    with pk.connect(any_url) as db:
+        file = db.plan(moved(), exact=True).save(tmp_path / "plan.json")
+        execute(
+            db_,
+            f"ALTER TABLE {AUDIT} RENAME COLUMN INVALIDATED_TIME TO GONE_AT"
+            if "mysql" not in any_url
+            else f"ALTER TABLE {AUDIT} CHANGE INVALIDATED_TIME GONE_AT TIMESTAMP NULL",
+        )
+        with pytest.raises(pk.PurgekitError, match=r"(?i)invalidated_time"):
+            db.run(pk.load_plan(file.path))
+        assert len(tokens_in(db_, TOKENS)) == 90
+        execute(
+            db_,
+            f"ALTER TABLE {AUDIT} RENAME COLUMN GONE_AT TO INVALIDATED_TIME"
+            if "mysql" not in any_url
+            else f"ALTER TABLE {AUDIT} CHANGE GONE_AT INVALIDATED_TIME TIMESTAMP NULL",
+        )
+        assert db.run(pk.load_plan(file.path)).rows_archived == 60
+    assert len(tokens_in(db_, AUDIT)) == 60
+
+
+def test_a_table_in_another_schema(postgresql_url: str, admin: Admin) -> None:
+    db_ = admin(postgresql_url)
+    make_tokens(db_, postgresql_url, 30)
+    execute(db_, 'CREATE SCHEMA "old.er"')
+    execute(db_, f'CREATE TABLE "old.er"."Kept" AS SELECT * FROM {AUDIT}')
+    archive = pk.move_to('"old.er".kept', columns=NOW)
+    with pk.connect(postgresql_url) as db:
+        assert db.run(token_policy(archive)).rows_archived == 20
+    assert len(tokens_in(db_, '"old.er"."Kept"')) == 20
+
+
 def test_holds_limits_and_the_command_line(any_url: str, admin: Admin, tmp_path: Path) -> None:
     """A stopped run goes on; what is held stays; --archive goes before what the policy says."""
     db_ = admin(any_url)

@@ -216,6 +216,35 @@ def test_an_archive_table_needs_insert(account: Account, tmp_path: Path) -> None
     assert len(survivors(account.connection, f"{ARCHIVE}{TABLE}")) == 19
 
 
+def test_a_table_that_rows_move_into_needs_insert(account: Account, tmp_path: Path) -> None:
+    lines = [put_in(line, account) for line in documented(README, account.server)]
+    account.execute(*to_delete(lines))
+    do_as_told(account, tmp_path)
+    engine = " ENGINE=InnoDB" if isinstance(account.server, MySqlFamily) else ""
+    moving = POLICY.replace(
+        "unless_referenced = false", 'unless_referenced = false, archive = { table = "CHILD_AUDIT" }'
+    )
+    moving += 'archive = { table = "AUDIT", columns = { KIND = { value = "purged" } } }\n'
+    policy = tmp_path / "moving.toml"
+    policy.write_text(moving)
+    for table in ("AUDIT", "CHILD_AUDIT"):
+        account.execute(f"CREATE TABLE {table} (ID BIGINT, KIND VARCHAR(9)){engine}")
+        account.grant(f"SELECT ON {table}")
+    command = ["run", account.url, str(policy), "--yes", "--json"]
+    for table in ("AUDIT", "CHILD_AUDIT"):
+        (code,), written = run_all(tmp_path, [command], {"PURGEKIT_LOG": "error"})
+        told = json.loads(written["stdout"])
+        assert (code, told["code"]) == (2, "archive_privilege")
+        grant = told["message"].partition("GRANT")[2].lower()
+        assert "insert" in grant and table.lower() in grant
+        account.grant(f"INSERT ON {table}")
+    assert len(survivors(account.connection)) == 20
+    (code,), written = run_all(tmp_path, [command], {"PURGEKIT_LOG": "error"})
+    assert (code, json.loads(written["stdout"])["rows_archived"]) == (4, 19 * 2)
+    assert survivors(account.connection, "AUDIT") == set(range(1, 21)) - {7}
+    assert survivors(account.connection, "CHILD_AUDIT") == set(range(101, 121)) - {107}
+
+
 def test_history_needs_no_more_than_to_read_the_ledger(account: Account, tmp_path: Path) -> None:
     lines = [put_in(line, account) for line in documented(README, account.server)]
     account.execute(*to_delete(lines))
@@ -264,4 +293,3 @@ def test_each_missing_right_is_refused_with_its_grant(account: Account, tmp_path
             account.grant(right)
     assert not problems, "\n".join(problems)
     assert purge(account, tmp_path)[0] == 4, "with all of them it runs"
-
