@@ -164,8 +164,8 @@ class Policy:
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
-        goes in a later pass (a tombstone and what it hides). ``archive``: ``table`` or ``table:NAME``, where deleted
-        rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
+        goes in a later pass (a tombstone and what it hides). ``archive``: ``table``, ``table:NAME`` or
+        ``pk.move_to(…)``, where deleted rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
         ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
         ``hold``: rows that satisfy it, or of which that can't be told, stay and are not purgeable.
         ``approval``: ``"required"`` lets it run as an approved plan file only. ``within``: ``"50%"``; a run refuses

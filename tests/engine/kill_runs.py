@@ -30,7 +30,7 @@ BACKENDS = ("sqlite", *SERVERS)
 ARCHIVES = ("files", "move")
 VICTIMS = ("client", "server")
 OLD = 1_000_000_000
-BATCH = 6_000
+BATCH = 2_400
 LONGEST_SILENCE_S = 60.0
 
 
@@ -103,7 +103,7 @@ class World:
 
     def purge(self, rng: random.Random, tell: Any = lambda event: None) -> None:
         workers = 1 if self.url.startswith("sqlite") else rng.choice((1, 1, 2))
-        limits = pk.Limits(chunk_ms=rng.choice((1, 2, 5)), pace="fast", workers=workers)
+        limits = pk.Limits(chunk_ms=rng.choice((1, 5, 20)), pace="fast", workers=workers)
         with pk.connect(self.url) as db:
             db.run(self.policy(), limits=limits, on_progress=tell)
 
@@ -206,7 +206,7 @@ def lives(world: World, server: Server | None, rng: random.Random, kills: int, v
     started = time.monotonic()
     world.fill()
     while sum(tally[victim] for victim in victims) < kills:
-        victim = rng.choice(victims)
+        victim = rng.choices(victims, [1 if kind == "server" else 2 for kind in victims])[0]
         tally[victim if one_life(world, server, rng, victim) else "ended by itself"] += 1
         with world.connection() as db:
             cursor = db.cursor()
