@@ -167,45 +167,55 @@ def one_life(world: World, server: Server | None, rng: random.Random, victim: st
     if rng.random() < 0.9:
         os.read(there, 1)  # a chunk is done, or the run is over
     time.sleep(rng.uniform(0, 0.03))
-    if victim == "client":
-        os.kill(pid, signal.SIGKILL)
-        status = os.waitpid(pid, 0)[1]
-    else:
+    if victim == "server":
         assert server is not None
         server.kill9()
         time.sleep(rng.uniform(0, 0.2))
         server.start()
-        status = waited(pid, there)  # it connects again and goes on, or gives up
+        if waited(pid, there, to_the_end=rng.random() < 0.25) is None:
+            os.kill(pid, signal.SIGKILL)  # it went on: that is what was to be seen
+            os.waitpid(pid, 0)
+        os.close(there)
+        return True
+    os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
     os.close(there)
-    if victim == "client":
-        assert os.WIFSIGNALED(status) or status == 0, f"a purge that nobody harmed ended with {status}"
-        return os.WIFSIGNALED(status)
-    assert os.WIFEXITED(status), f"a purge whose server died ended with {status}"
-    return True
+    assert os.WIFSIGNALED(status) or status == 0, f"a purge that nobody harmed ended with {status}"
+    return os.WIFSIGNALED(status)
 
 
-def waited(pid: int, there: int) -> int:
-    """Its wait status. A chunk may take long on a busy machine; none at all for a minute is a hang."""
+def waited(pid: int, there: int, *, to_the_end: bool) -> int | None:
+    """The exit code of a purge whose server died; None when it is at work again and that is enough.
+
+    A chunk may take long on a busy machine; none at all for a minute is a hang.
+    """
     os.set_blocking(there, False)
+    with contextlib.suppress(BlockingIOError):
+        os.read(there, 65_536)  # told of before
     heard = time.monotonic()
     while time.monotonic() - heard < LONGEST_SILENCE_S:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return status
+            assert os.WIFEXITED(status), f"a purge whose server died ended with {status}"
+            return os.WEXITSTATUS(status)
         with contextlib.suppress(BlockingIOError):
             if os.read(there, 65_536):
                 heard = time.monotonic()
+                if not to_the_end:
+                    return None
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     raise AssertionError(f"a purge was silent for {LONGEST_SILENCE_S:.0f} s after its server came back")
 
 
-def lives(world: World, server: Server | None, rng: random.Random, kills: int, victims: list[str]) -> dict[str, Any]:
+def lives(
+    world: World, server: Server | None, rng: random.Random, kills: int, victims: list[str], longest_s: float
+) -> dict[str, Any]:
     tally: Counter[str] = Counter()
     started = time.monotonic()
     world.fill()
-    while sum(tally[victim] for victim in victims) < kills:
+    while sum(tally[victim] for victim in victims) < kills and time.monotonic() - started < longest_s:
         victim = rng.choices(victims, [1 if kind == "server" else 2 for kind in victims])[0]
         tally[victim if one_life(world, server, rng, victim) else "ended by itself"] += 1
         with world.connection() as db:
@@ -224,6 +234,7 @@ def main() -> int:
     parser.add_argument("--archive", action="append", choices=ARCHIVES, help="may be repeated; default: both")
     parser.add_argument("--victim", action="append", choices=VICTIMS, help="may be repeated; default: both")
     parser.add_argument("--kills", type=int, default=200, help="of each kind of archive")
+    parser.add_argument("--max-s", type=float, default=float("inf"), help="no more kills after so many seconds of each")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     options = parser.parse_args()
     base = make_base_dir()
@@ -242,7 +253,9 @@ def main() -> int:
             victims = options.victim or (list(VICTIMS) if server else ["client"])
             rng = random.Random(f"{options.seed}/{options.backend}/{archive}")
             try:
-                print(json.dumps(lives(World(url, archive, folder), server, rng, options.kills, victims)), flush=True)
+                world = World(url, archive, folder)
+                tally = lives(world, server, rng, options.kills, victims, options.max_s)
+                print(json.dumps(tally), flush=True)
             except AssertionError as error:
                 print(f"{options.backend}, {archive}, seed {options.seed}: {error}", file=sys.stderr)
                 return 1

@@ -25,22 +25,16 @@ inline constexpr const char* archive_instant_column = "purgekit_archived_utc";
 /// Moves the rows of one source table into its archive table.
 class ArchiveWriter {
  public:
-  ArchiveWriter(const Dialect& dialect, const Table& source, const ArchiveTable& target, std::string run_id)
+  /// \param mapping into a table that is not of purgekit's making.
+  ArchiveWriter(const Dialect& dialect, const Table& source, const ArchiveTable& target, std::string run_id, std::optional<RowMapping> mapping = std::nullopt)
       : dialect_(dialect), name_(source.name), target_(qualified(dialect, target.schema, target.table)), run_id_(std::move(run_id)),
-        has_triggers_(!source.delete_triggers.empty()) {
+        has_triggers_(!source.delete_triggers.empty()), mapping_(std::move(mapping)), target_name_(target.table) {
     for (const Column& column : source.columns) {
       columns_ += (columns_.empty() ? "" : ", ") + dialect.quote(column.name);
       returned_ += (returned_.empty() ? "" : ", ") + dialect.quote(source.name) + "." + dialect.quote(column.name);
     }
-  }
-
-  /// Into a table that is not of purgekit's making.
-  ArchiveWriter(const Dialect& dialect, const Table& source, const ArchiveTable& target, std::string run_id, RowMapping mapping)
-      : ArchiveWriter(dialect, source, target, std::move(run_id)) {
-    target_name_ = target.table;
     references_.reserve(source.references.size());
     for (const Reference& r : source.references) references_.push_back(r.name);
-    mapping_ = std::move(mapping);
   }
 
   void start_chunk(std::int64_t chunk) { chunk_ = chunk; }
@@ -189,8 +183,8 @@ class ArchiveWriter {
   std::string run_id_;
   std::int64_t chunk_ = 1;
   bool has_triggers_;
-  std::optional<RowMapping> mapping_{};
-  std::string target_name_{};
+  std::optional<RowMapping> mapping_;
+  std::string target_name_;
   std::vector<std::string> references_{};  // foreign keys that forbid a delete
 };
 
