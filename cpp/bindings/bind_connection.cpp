@@ -91,6 +91,20 @@ class Connection {
     return json;
   }
 
+  py::list evidence(const std::string& run_id, const std::string& ledger) {
+    std::vector<sdk::RunRecord> links;
+    with_session([&](Session& s, Caller&) { links = ledger_evidence(s, ledger, run_id); });
+    // Whoever changed one may have put any bytes there.
+    const auto text = [](const std::string& bytes) {
+      PyObject* decoded = PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace");
+      if (decoded == nullptr) throw py::error_already_set();
+      return py::reinterpret_steal<py::str>(decoded);
+    };
+    py::list out;
+    for (const sdk::RunRecord& link : links) out.append(py::make_tuple(text(link.id), text(link.document)));
+    return out;
+  }
+
   std::string hold_add(const HoldRequest& request) {
     std::string json;
     with_session([&](Session& s, Caller&) { json = purgekit::hold_add(s, request); });
@@ -274,7 +288,8 @@ void bind_connection(py::module_& module) {
              const std::string& pace, std::optional<std::int64_t> max_rows, std::optional<double> max_rows_per_s, std::optional<double> deadline_s, std::optional<double> max_replica_lag_s,
              std::uint32_t lock_wait_ms, const std::string& stop_file, std::optional<double> max_fraction, bool accept_clock, const std::vector<std::string>& policy_hashes,
              std::size_t workers, const std::string& reclaim, const py::object& pacer, const std::string& probe_sql, std::optional<double> probe_limit_ms,
-             const std::vector<std::pair<std::string, py::dict>>& replicas, const std::string& lag_sql) {
+             const std::vector<std::pair<std::string, py::dict>>& replicas, const std::string& lag_sql, const py::bytes& evidence_key, const std::string& evidence_plan,
+             const std::string& evidence_approval) {
             if (pace != "gentle" && pace != "fast") bad_policy("unknown pace " + pace + did_you_mean(pace, {"gentle", "fast"}));
             RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
                                      lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim)};
@@ -282,12 +297,15 @@ void bind_connection(py::module_& module) {
             options.probe_limit_ms = probe_limit_ms;
             for (const auto& [name, parameters] : replicas) options.replicas.push_back({name, to_connect_params(py::reinterpret_borrow<py::kwargs>(parameters))});
             options.lag_sql = lag_sql;
+            options.evidence_key = evidence_key;
+            options.evidence_plan = evidence_plan;
+            options.evidence_approval = evidence_approval;
             return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress, pacer);
           },
           "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
           "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none(),
-          "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "")
+          "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "", "evidence_key"_a = py::bytes(), "evidence_plan"_a = "", "evidence_approval"_a = "")
       .def(
           "restore",
           [](Connection& c, const std::string& restored_run_id, const std::string& run_id, const std::string& ledger, const std::vector<std::string>& policies,
@@ -303,6 +321,7 @@ void bind_connection(py::module_& module) {
           "control"_a = py::none(), "on_progress"_a = py::none())
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
+      .def("evidence", &Connection::evidence, "run_id"_a, "ledger"_a = "purgekit_ledger")
       .def(
           "hold_add",
           [](Connection& c, const std::string& table, const std::optional<Predicate>& rule, const py::sequence& keys, const std::vector<std::string>& key_columns, bool typed_as_text,

@@ -93,7 +93,7 @@ void bind_policy(py::module_& module) {
       .def(py::init([](std::string name, std::string table, const Predicate& where, const std::variant<std::string, std::int64_t>& grace, std::vector<DependentRule> dependents,
                        std::optional<double> max_fraction, bool optional, std::optional<Predicate> held_while, const std::optional<Archive>& archive, std::string strategy,
                        const std::variant<std::string, std::int64_t>& move_window, std::optional<Predicate> hold, const std::optional<std::string>& approval, const std::optional<std::string>& within,
-                       const std::optional<std::variant<std::string, std::int64_t>>& min_retention) {
+                       const std::optional<std::variant<std::string, std::int64_t>>& min_retention, const std::optional<std::variant<std::string, std::int64_t>>& evidence_retention) {
              Policy p{std::move(name), std::move(table), where, 0, std::move(dependents), max_fraction, optional, std::move(held_while), ""};
              if (archive && std::holds_alternative<std::string>(*archive)) p.archive = std::get<std::string>(*archive);
              else if (archive) p.moved_to = std::get<ArchiveMapping>(*archive);
@@ -104,11 +104,12 @@ void bind_policy(py::module_& module) {
              if (approval) p.fuses.approval_required = parse_approval(*approval);
              if (within) p.fuses.within_pct = parse_percent(*within);
              if (min_retention) p.fuses.min_retention_ns = to_duration_ns(*min_retention);
+             if (evidence_retention) p.evidence_retention_ns = to_duration_ns(*evidence_retention);
              p.check();
              return p;
            }),
            "name"_a, py::kw_only(), "table"_a, "where"_a, "grace"_a = "2h", "dependents"_a = std::vector<DependentRule>(), "max_fraction"_a = py::none(), "optional"_a = false, "held_while"_a = py::none(), "archive"_a = py::none(),
-          "strategy"_a = "auto", "move_window"_a = Policy::default_move_window_ns, "hold"_a = py::none(), "approval"_a = py::none(), "within"_a = py::none(), "min_retention"_a = py::none())
+          "strategy"_a = "auto", "move_window"_a = Policy::default_move_window_ns, "hold"_a = py::none(), "approval"_a = py::none(), "within"_a = py::none(), "min_retention"_a = py::none(), "evidence_retention"_a = py::none())
       .def_readonly("name", &Policy::name)
       .def_readonly("table", &Policy::table)
       .def_readonly("where", &Policy::where)
@@ -124,6 +125,7 @@ void bind_policy(py::module_& module) {
       .def_readonly("strategy", &Policy::strategy)
       .def_readonly("move_window_ns", &Policy::move_window_ns)
       .def_readonly("hold", &Policy::hold)
+      .def_readonly("evidence_retention_ns", &Policy::evidence_retention_ns)
       .def_property_readonly("approval", [](const Policy& p) { return p.fuses.approval_required ? std::optional<std::string>("required") : std::nullopt; })
       .def_property_readonly("within_pct", [](const Policy& p) { return p.fuses.within_pct; })
       .def_property_readonly("min_retention_ns", [](const Policy& p) { return p.fuses.min_retention_ns; })

@@ -78,6 +78,13 @@ py::dict from_slot(const sdk::Slot& s) {
                   "pass"_a = s.pass, "rows_deleted"_a = s.rows_deleted, "state"_a = s.state, "document"_a = s.document);
 }
 
+std::vector<std::pair<std::string, std::string>> from_records(const std::vector<sdk::RunRecord>& records) {
+  std::vector<std::pair<std::string, std::string>> out;
+  out.reserve(records.size());
+  for (const sdk::RunRecord& record : records) out.emplace_back(record.id, record.document);
+  return out;
+}
+
 sdk::Slot to_slot(const py::dict& d) {
   return {d["key"].cast<std::string>(),    d["epoch"].cast<std::int64_t>(),  d["seq"].cast<std::int64_t>(), d["run_id"].cast<std::string>(),
           d["policy_hash"].cast<std::string>(), d["cutoff_ns"].cast<std::int64_t>(), d["cursor"].cast<std::string>(), d["pass"].cast<std::int64_t>(),
@@ -200,12 +207,21 @@ void bind_session(py::module_& module) {
           [](S& s, const std::string& kind) {
             std::vector<sdk::RunRecord> notes;
             s.released([&] { notes = s.get().note_list(kind); });
-            std::vector<std::pair<std::string, std::string>> out;
-            out.reserve(notes.size());
-            for (const sdk::RunRecord& note : notes) out.emplace_back(note.id, note.document);
-            return out;
+            return from_records(notes);
           },
           "kind"_a)
+      .def(
+          "note_add",
+          [](S& s, const std::string& kind, const std::string& id, const std::string& document) { s.released([&] { s.get().note_add(kind, {id, document}); }); },
+          "kind"_a, "id"_a, "document"_a)
+      .def(
+          "note_page",
+          [](S& s, const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) {
+            std::vector<sdk::RunRecord> notes;
+            s.released([&] { notes = s.get().note_page(kind, prefix, after, most); });
+            return from_records(notes);
+          },
+          "kind"_a, "prefix"_a, "after"_a, "most"_a)
       .def(
           "slot_lock",
           [](S& s, const std::string& key, std::uint32_t wait_ms) {

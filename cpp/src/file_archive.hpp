@@ -44,6 +44,8 @@ class FileArchive {
   void append(std::int64_t chunk, const std::vector<Frame>& frames);
   /// What the slot's document says once the chunk in hand is committed.
   Json state() const { return pending_.to_json(); }
+  /// The same of the file that keeps rows of a table: 0 is the policy's own, then come its dependents.
+  const FilePlace& pending(std::size_t table) const { return pending_.files[file_of_[table]]; }
   void committed();
   /// When it is known how far the ledger is: cut off what is void, and where the walk is at its end give the files their names. What
   /// goes wrong is told in the log: the rows are safe, and the next run tries again.

@@ -29,10 +29,6 @@ bool is_file_of(const std::string& file, const FileSet& set) {
   return is_name(std::string_view(file).substr(begin.size(), file.size() - begin.size() - end.size()));
 }
 
-bool is_hash(const std::string& text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0 || (c >= 'a' && c <= 'f'); });
-}
-
 }  // namespace
 
 std::string safe_name(std::string_view text) {
@@ -85,7 +81,7 @@ std::optional<FileSet> FileSet::from_json(const Json& json) {
     if (!item.is_object()) return std::nullopt;
     const FilePlace f{foreign_text(item, "table"), foreign_text(item, "columns"), foreign_text(item, "file"),  foreign_count(item, "end"),
                       foreign_count(item, "rows"), foreign_count(item, "chunks"), foreign_text(item, "sha256")};
-    if (!is_file_of(f.file, out) || (f.end > 0 && !is_hash(f.sha256))) return std::nullopt;
+    if (!is_file_of(f.file, out) || (f.end > 0 && !is_sha256(f.sha256))) return std::nullopt;
     out.files.push_back(f);
   }
   return out;

@@ -2,8 +2,10 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "archive_record.hpp"
+#include "evidence.hpp"
 #include "foreign_record.hpp"
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
@@ -54,6 +56,7 @@ Json new_entry(const Json& record, const std::string& id) {
           {"kind", foreign_text(record, "kind", "purge")},
           {"policies", Json::array()},
           {"entries", Json::array()},
+          {"evidence_root", nullptr},
           {"rows_deleted", 0},
           {"rows_archived", 0},
           {"rows_restored", 0}};
@@ -76,7 +79,8 @@ Json entry_of(const Json& record, std::int64_t rows) {
           {"archive_kind", archive_kind(record)},
           {"status", foreign_text(record, "status")},
           {"rows_purgeable", planned ? Json(foreign_count(record, "rows_purgeable")) : Json(nullptr)},
-          {"rows_deleted", record.contains("rows_of_table") ? foreign_count(record, "rows_of_table") : rows}};
+          {"rows_deleted", record.contains("rows_of_table") ? foreign_count(record, "rows_of_table") : rows},
+          {"evidence", chain_record(record)}};
 }
 
 void add(Json& run, const Json& record, std::int64_t rows) {
@@ -89,6 +93,15 @@ void add(Json& run, const Json& record, std::int64_t rows) {
   if (severity(status) > severity(run["status"].get<std::string>())) run["status"] = status;
   const std::int64_t exit_code = foreign_count(record, "exit_code");
   if (rank(exit_code) > rank(run["exit_code"].get<std::int64_t>())) run["exit_code"] = exit_code;
+}
+
+// As the run's report has it, if its records are all there.
+Json root_of(const Json& entries) {
+  std::vector<std::string> heads;
+  for (const Json& entry : entries) {
+    if (!entry["evidence"].is_null()) heads.push_back(foreign_text(entry["evidence"], "head"));
+  }
+  return heads.empty() ? Json(nullptr) : Json(evidence_root(heads));
 }
 
 }  // namespace
@@ -116,7 +129,10 @@ std::string ledger_history(Session& session, const std::string& ledger) {
     auto [entry, fresh] = runs.try_emplace(id, new_entry(record, id));
     add(entry->second, record, rows);
   }
-  for (auto& [id, run] : runs) out["runs"].push_back(std::move(run));
+  for (auto& [id, run] : runs) {
+    run["evidence_root"] = root_of(run["entries"]);
+    out["runs"].push_back(std::move(run));
+  }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

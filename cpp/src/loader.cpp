@@ -120,6 +120,12 @@ void fill_optional(pk_backend& t) {
   if (t.note_list == nullptr) {
     t.note_list = [](C*, pk_text, pk_runs*, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
   }
+  if (t.note_add == nullptr) {
+    t.note_add = [](C*, pk_text, const pk_run*, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
+  }
+  if (t.note_page == nullptr) {
+    t.note_page = [](C*, pk_text, pk_text, pk_text, std::size_t, pk_runs*, pk_error* e) -> std::int32_t { return not_supported("notes in the ledger", e); };
+  }
   if (t.sample_rows == nullptr) {
     t.sample_rows = [](C*, const pk_purge*, std::size_t, pk_samples*, pk_error* e) -> std::int32_t { return not_supported("samples of rows", e); };
   }

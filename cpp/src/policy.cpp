@@ -98,6 +98,7 @@ void Policy::check() const {
   if (mapped != dependents.end() && !moved_to) {
     bad_policy("policy " + printable(name) + ": dependent " + printable(mapped->table) + " is moved into another table, so its parents need that too: archive = { table = … } of the policy");
   }
+  if (evidence_retention_ns && *evidence_retention_ns <= 0) bad_policy("policy " + printable(name) + ": evidence_retention must be above 0; leave it out to keep evidence for ever");
   check_fuses(*this);
 }
 
@@ -117,6 +118,7 @@ std::string Policy::to_json() const {
   if (strategy != "auto") out["strategy"] = strategy;
   if (move_window_ns != default_move_window_ns) out["move_window"] = format_duration(move_window_ns);
   write_fuses(fuses, out);
+  if (evidence_retention_ns) out["evidence_retention"] = format_duration(*evidence_retention_ns);
   if (!dependents.empty()) {
     out["dependents"] = Json::array();
     for (const DependentRule& d : dependents) {
@@ -131,7 +133,7 @@ std::string Policy::to_json() const {
 
 Policy Policy::from_json(std::string_view text) {
   const Json json = parse_json(text, "the policy");
-  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "hold", "archive", "strategy", "move_window", "approval", "within", "min_retention"}, "the policy");
+  only_keys(json, {"name", "table", "grace", "where", "max_fraction", "optional", "dependents", "held_while", "hold", "archive", "strategy", "move_window", "approval", "within", "min_retention", "evidence_retention"}, "the policy");
   if (!json.contains("where")) bad_policy("a policy without a rule would take every row; give it one");
   Policy out{text_member(json, "name", "the policy"), text_member(json, "table", "the policy"), Predicate::from_json(json["where"].dump()), default_grace_ns, {}, {}, false, {}, ""};
   if (json.contains("held_while")) out.held_while = Predicate::from_json(json["held_while"].dump());
@@ -139,6 +141,7 @@ Policy Policy::from_json(std::string_view text) {
   if (json.contains("archive") && json["archive"].is_object()) out.moved_to = ArchiveMapping::from_json(json["archive"].dump());
   else if (json.contains("archive")) out.archive = text_member(json, "archive", "the policy");
   out.fuses = read_fuses(json);
+  if (json.contains("evidence_retention")) out.evidence_retention_ns = duration_of(json["evidence_retention"], "evidence_retention");
   out.strategy = text_member(json, "strategy", "the policy", "auto");
   if (json.contains("move_window")) out.move_window_ns = duration_of(json["move_window"], "move_window");
   if (json.contains("grace")) out.grace_ns = duration_of(json["grace"], "grace");

@@ -107,6 +107,8 @@ PolicyReport PolicyRun::run() {
   }
   look_after(work_);
   if (report.stop_reason != "another_run" && work_.keeper.epoch() > 0) record_outcome();
+  report.evidence = work_.keeper.evidence();
+  if (report.evidence && work_.keeper.has_limited_evidence() && report.status != "failed") remove_outlived_evidence(context_.session, work_.keeper.key());
   if (const FileArchive* files = work_.keeper.files()) {
     report.archive_files = files->report();
     report.archived_bytes = files->bytes_written();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "evidence.hpp"
 #include "json.hpp"
 
 namespace purgekit {
@@ -80,7 +81,8 @@ Json to_json_value(const PolicyReport& p) {
               {"archive_files", files},
               {"archived_bytes", p.archived_bytes},
               {"space", to_json_value(p.space)},
-              {"care", to_json_value(p.care)}};
+              {"care", to_json_value(p.care)},
+              {"evidence", p.evidence ? Json({{"head", p.evidence->head}, {"links", p.evidence->links}}) : Json(nullptr)}};
   if (!p.error_code.empty()) out["error"] = {{"code", p.error_code}, {"message", p.error_message}};
   return out;
 }
@@ -147,13 +149,27 @@ std::int64_t Report::rows_archived() const {
   return sum;
 }
 
+std::string Report::evidence_root() const {
+  std::vector<std::string> heads;
+  for (const PolicyReport& p : policies) {
+    if (p.evidence) heads.push_back(p.evidence->head);
+  }
+  return heads.empty() ? "" : purgekit::evidence_root(heads);
+}
+
 std::string Report::to_json() const {
   Json out = {{"schema", "purgekit.run/1"}, {"run_id", run_id},          {"started_utc", started_utc}, {"continues", nullptr},     {"status", status()},
               {"stop_reason", nullptr},     {"exit_code", exit_code()},  {"rows_deleted", rows_deleted()}, {"rows_archived", rows_archived()}, {"elapsed_s", rounded(elapsed_s)},
               {"policies", Json::array()}};
   std::int64_t archived_bytes = 0;
+  std::int64_t links = 0;
+  Json chains = Json::array();
   for (const PolicyReport& p : policies) {
     archived_bytes += p.archived_bytes;
+    if (p.evidence) {
+      links += p.evidence->links;
+      chains.push_back({{"policy", p.policy}, {"head", p.evidence->head}, {"links", p.evidence->links}});
+    }
     if (out["continues"].is_null() && !p.continues.empty()) out["continues"] = p.continues;
     if (out["stop_reason"].is_null() && !p.stop_reason.empty()) out["stop_reason"] = p.stop_reason;
     if (!out.contains("error") && !p.error_code.empty()) {
@@ -162,6 +178,8 @@ std::string Report::to_json() const {
     out["policies"].push_back(to_json_value(p));
   }
   out["archived_bytes"] = archived_bytes;
+  out["evidence"] = nullptr;
+  if (!chains.empty()) out["evidence"] = {{"root", evidence_root()}, {"key_id", evidence_key_id.empty() ? Json(nullptr) : Json(evidence_key_id)}, {"links", links}, {"policies", chains}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

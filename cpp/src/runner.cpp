@@ -6,6 +6,7 @@
 
 #include "archive.hpp"
 #include "care.hpp"
+#include "evidence.hpp"
 #include "hold.hpp"
 #include "json.hpp"
 #include "moves.hpp"
@@ -181,8 +182,10 @@ Report run_plan(Session& session, const sdk::ConnectParams& connection, const Pl
     }
   }
   report.started_utc = started;
+  report.evidence_key_id = evidence_key_id(options.evidence_key);
   report.elapsed_s = context.elapsed_s();
   log().info("run {}: {}, {} rows deleted in {:.2f} s", report.run_id, report.status(), report.rows_deleted(), report.elapsed_s);
+  if (const std::string root = report.evidence_root(); !root.empty()) log().info("evidence root of run {} is {}", report.run_id, root);
   return report;
 }
 

@@ -267,6 +267,17 @@ std::vector<sdk::RunRecord> Session::note_list(const std::string& kind) {
   return records_from_c(out);
 }
 
+void Session::note_add(const std::string& kind, const sdk::RunRecord& note) {
+  const pk_run n{to_text(note.id), to_text(note.document)};
+  call(backend_.note_add, to_text(kind), &n);
+}
+
+std::vector<sdk::RunRecord> Session::note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) {
+  pk_runs out{};
+  call(backend_.note_page, to_text(kind), to_text(prefix), to_text(after), most, &out);
+  return records_from_c(out);
+}
+
 std::vector<sdk::Value> Session::sample_rows(const pk_purge& purge, std::size_t most) {
   pk_samples out{};
   call(backend_.sample_rows, &purge, most, &out);

@@ -33,7 +33,15 @@ Json copied(const Json& record, std::int64_t rows_deleted) {
     if (record.contains(key)) out[key] = foreign_count(record, key);
   }
   if (record.contains("archives")) out["archives"] = archive_record(kept_tables(record));
+  if (const Json chain = chain_record(record); !chain.is_null()) out["evidence"] = chain;
   return out;
+}
+
+// "RUN/000": the policy with this number in the run.
+std::string record_id_of(const RunOptions& options, std::size_t ordinal) {
+  char number[16];
+  std::snprintf(number, sizeof number, "/%03zu", ordinal);
+  return options.run_id + number;
 }
 
 // What is left of a pass that was cut, as [cursor, until]; nothing when it was not, or when it can't be read.
@@ -66,6 +74,8 @@ Json left_behind(const sdk::Slot& old, const Json& document) {
       gone["status"] = "failed";
       gone["exit_code"] = 1;
       gone["stop_reason"] = "interrupted";
+      const std::optional<ChainPlace> chain = ChainPlace::from_slot(document);
+      if (chain && chain->run_id == foreign_text(gone, "run_id")) gone["evidence"] = chain->record();
     }
     const std::string id = foreign_text(document, "record_id");
     if (foreign_text(gone, "status") != "running") out.push_back({{"id", fits_as_id(id) ? id : old.run_id}, {"seq", old.seq}, {"record", gone}});
@@ -100,10 +110,7 @@ std::string slot_key(const sdk::Table& table) {
 }
 
 SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOptions& options, std::size_t ordinal, const std::string& database)
-    : session_(session), plan_(plan), options_(options), enabled_(options.ledger != "none"), database_(database), started_utc_(now_utc()) {
-  char number[16];
-  std::snprintf(number, sizeof number, "/%03zu", ordinal);
-  record_id_ = options.run_id + number;
+    : session_(session), plan_(plan), options_(options), enabled_(options.ledger != "none"), record_id_(record_id_of(options, ordinal)), database_(database), started_utc_(now_utc()), evidence_(plan, options, ordinal, record_id_) {
   hash_ = ordinal < options.policy_hashes.size() ? options.policy_hashes[ordinal] : "";
   if (hash_.empty()) {
     char text[24];
@@ -114,7 +121,7 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
   if (enabled_ && plan.files) {
     archive_ = plan.files->folder;
     FileSet own;
-    own.stem = safe_name(options.run_id) + "." + (number + 1);
+    own.stem = safe_name(options.run_id) + "." + record_id_.substr(options.run_id.size() + 1);
     own.run_id = options.run_id;
     own.runs = {options.run_id};
     own.policy = plan.policy.name;
@@ -131,20 +138,22 @@ SlotKeeper::SlotKeeper(Session& session, const PolicyPlan& plan, const RunOption
 }
 
 Json SlotKeeper::record(const std::string& status, int exit_code, std::int64_t rows_deleted) const {
-  return {{"run_id", options_.run_id},
-          {"policy", plan_.policy.name},
-          {"table", table_name_text(plan_.table.schema, plan_.table.name)},
-          {"started_utc", started_utc_},
-          {"database", database_},
-          {"status", status},
-          {"exit_code", exit_code},
-          {"rows_deleted", rows_deleted},
-          {"archive", archive_},
-          {"archives", archives_},
-          {"rows_archived", archive_.empty() ? 0 : rows_deleted},
-          {"continues", continues_},
-          {"dependents", dependents_of(plan_)},
+  Json out = {{"run_id", options_.run_id},
+              {"policy", plan_.policy.name},
+              {"table", table_name_text(plan_.table.schema, plan_.table.name)},
+              {"started_utc", started_utc_},
+              {"database", database_},
+              {"status", status},
+              {"exit_code", exit_code},
+              {"rows_deleted", rows_deleted},
+              {"archive", archive_},
+              {"archives", archives_},
+              {"rows_archived", archive_.empty() ? 0 : rows_deleted},
+              {"continues", continues_},
+              {"dependents", dependents_of(plan_)},
           {"slot", slot_.key}};
+  if (const Json chain = evidence_.record(); !chain.is_null()) out["evidence"] = chain;
+  return out;
 }
 
 void SlotKeeper::write_record(const Json& record) { session_.run_write({record_id_, dumped(record)}); }
@@ -157,6 +166,7 @@ void SlotKeeper::claim() {
   if (slot_.epoch > 0 && old.epoch >= slot_.epoch && old.run_id == options_.run_id) {
     session_.rollback();  // a takeover of ours whose answer was lost: it stands, whatever holds came since
     slot_ = old;
+    evidence_.take_up(document);
   } else {
     take_over(old, document);
   }
@@ -200,9 +210,14 @@ void SlotKeeper::take_over(const sdk::Slot& old, const Json& document) {
   if (continued && !parts.empty()) own["parts"] = document["parts"];
   if (files_) own["files"] = files_->state();
   if (!left.empty()) own["left_files"] = left;
+  evidence_.add_start(session_, document,
+                      {{"policy_sha256", hash_}, {"backend", session_.backend().name}, {"database", database_.substr(database_.find_last_of('/') + 1)}, {"continues", continues_.empty() ? Json(nullptr) : Json(continues_)}, {"started_utc", started_utc_}},
+                      slot_.cutoff_ns);
+  evidence_.write_to(own);
   slot_.document = dumped(own);
   session_.slot_write(slot_);
   session_.commit();
+  evidence_.committed();
 }
 
 std::vector<WalkPart> SlotKeeper::parts() const {
@@ -211,36 +226,36 @@ std::vector<WalkPart> SlotKeeper::parts() const {
   return parts;
 }
 
-void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables) {
+void SlotKeeper::checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables, const ChunkFacts& facts) {
   pending_ = slot_;
   pending_.seq += 1;
   const bool cut = parts.size() > 1 || !parts[0].until.empty();
   pending_.cursor = cut ? "" : parts[0].cursor;
   pending_.rows_deleted += rows;
   if (!enabled_) return;
-  const bool was_cut = pending_.document.find("\"parts\"") != std::string::npos;
-  if (cut || was_cut || tables.size() > 1 || files_) {
-    Json document = foreign_record(pending_.document);
-    document.erase("parts");
-    if (tables.size() > 1) {
-      Json totals = Json::object();
-      for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
-      document["totals"] = totals;
-    }
-    if (cut) {
-      document["parts"] = Json::array();
-      for (const WalkPart& part : parts) {
-        if (!part.done) document["parts"].push_back({part.cursor, part.until});
-      }
-    }
-    if (files_) document["files"] = files_->state();
-    pending_.document = dumped(document);
+  evidence_.add_chunk(session, facts, slot_.pass, slot_.cutoff_ns, files_.get());
+  Json document = foreign_record(pending_.document);
+  evidence_.write_to(document);
+  document.erase("parts");
+  if (tables.size() > 1) {
+    Json totals = Json::object();
+    for (const TableCount& t : tables) totals[t.table] = t.rows_deleted;
+    document["totals"] = totals;
   }
+  if (cut) {
+    document["parts"] = Json::array();
+    for (const WalkPart& part : parts) {
+      if (!part.done) document["parts"].push_back({part.cursor, part.until});
+    }
+  }
+  if (files_) document["files"] = files_->state();
+  pending_.document = dumped(document);
   session.checkpoint(pending_);
 }
 
 void SlotKeeper::committed() {
   slot_ = pending_;
+  evidence_.committed();
   if (files_) files_->committed();
 }
 
@@ -314,11 +329,15 @@ void SlotKeeper::finish(const PolicyReport& report) {
     outcome["rows_deleted"] = now.rows_deleted;
     outcome["rows_archived"] = archive_.empty() ? 0 : now.rows_deleted;
     Json document = foreign_record(slot_.document);
+    evidence_.add_end(session_, foreign_record(now.document), report);
+    evidence_.write_to(document);
+    if (const Json chain = evidence_.pending_record(); !chain.is_null()) outcome["evidence"] = chain;
     document["record"] = outcome;
     now.document = dumped(document);
     now.state = report.status == "completed" ? "done" : "stopped";
     session_.slot_write(now);
     session_.commit();
+    evidence_.committed();
     if (files_) files_->finish(report.status == "completed");
   } else {
     session_.rollback();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "evidence.hpp"
 #include "file_archive.hpp"
 #include "json.hpp"
 #include "purgekit/plan.hpp"
@@ -52,8 +53,8 @@ class SlotKeeper {
   /// Where deleted rows are kept in files; nullptr: they are not.
   FileArchive* files() { return files_.get(); }
 
-  /// Write how far the walk is after a chunk into the session's open transaction.
-  void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables);
+  /// Write how far the walk is after a chunk into the session's open transaction, and what the chunk did into the chain of evidence.
+  void checkpoint(Session& session, const std::vector<WalkPart>& parts, std::int64_t rows, const std::vector<TableCount>& tables, const ChunkFacts& facts);
   /// The checkpoint of the chunk is committed.
   void committed();
 
@@ -73,6 +74,10 @@ class SlotKeeper {
 
   /// The walk goes on in another way, from the start of the table. Written with the next checkpoint.
   void other_walk(const std::string& walk);
+
+  std::optional<ChainReport> evidence() const { return evidence_.report(); }
+  /// Some run of this table has promised its evidence for a time only.
+  bool has_limited_evidence() const { return evidence_.is_limited(); }
 
   /// Record the outcome. May be repeated after a connection was lost.
   void finish(const PolicyReport& report);
@@ -94,6 +99,7 @@ class SlotKeeper {
   std::string archive_;  // of the policy's own table, or the folder; empty: none
   Json archives_;        // of all its tables
   std::unique_ptr<FileArchive> files_;
+  Evidence evidence_;
   std::string continues_;
   bool interrupted_ = false;
   Json left_behind_ = Json::array();  // records of runs before us: id, seq, record

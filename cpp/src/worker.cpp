@@ -178,12 +178,11 @@ bool Worker::try_chunk(std::int64_t& rows, bool stepping_over, Lock& lock) {
   if (chunk.range.rows_deleted > 0) {
     for (std::size_t i = 0; i < plan_.dependents.size(); ++i) children.push_back(session_.delete_children(i));
   }
+  std::vector<std::int64_t> deleted = children;
+  deleted.insert(deleted.begin(), chunk.range.rows_deleted);
   std::vector<Frame> frames;
-  if (frames_) {
-    std::vector<std::int64_t> deleted = children;
-    deleted.insert(deleted.begin(), chunk.range.rows_deleted);
-    frames = frames_->finish(deleted);
-  }
+  if (frames_) frames = frames_->finish(deleted);
+  deleted.resize(plan_.dependents.size() + 1);  // nothing was deleted from those that weren't asked
   lock.lock();
   if (work_.halted || work_.commit_sent) throw Halted{};
   std::vector<TableCount> tables = work_.report.tables;
@@ -213,7 +212,7 @@ bool Worker::try_chunk(std::int64_t& rows, bool stepping_over, Lock& lock) {
   if (work_.several() && keeper.enabled()) session_.fence(keeper.key(), keeper.epoch(), keeper.seq());
   at_ledger_ = false;
   if (FileArchive* files = keeper.files()) files->append(number, frames);
-  keeper.checkpoint(session_, parts_after(chunk.range), all, tables);
+  keeper.checkpoint(session_, parts_after(chunk.range), all, tables, {number, part_->cursor, chunk.range.cursor, deleted, frames});
   work_.last_chunk = chunk;
   work_.last_part = part_;
   work_.tables_after_chunk = std::move(tables);

@@ -14,10 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from purgekit import archives, evidence
     from purgekit._core import Dependent, Policy, Predicate, RunControl, __version__
     from purgekit.backend_api import Backend, BackendSession, DbapiBackend
     from purgekit.database import Database, connect
-    from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgekitError, PurgeRefused
+    from purgekit.errors import (
+        ConnectionFailed,
+        EvidenceError,
+        PolicyError,
+        PurgeFailed,
+        PurgekitError,
+        PurgeRefused,
+    )
     from purgekit.holds import Hold
     from purgekit.limits import Limits
     from purgekit.moving import move_to
@@ -45,7 +53,14 @@ _HOMES = {
     "purgekit._core": ("Dependent", "Policy", "Predicate", "RunControl", "__version__"),
     "purgekit.backend_api": ("Backend", "BackendSession", "DbapiBackend"),
     "purgekit.database": ("Database", "connect"),
-    "purgekit.errors": ("ConnectionFailed", "PolicyError", "PurgeFailed", "PurgeRefused", "PurgekitError"),
+    "purgekit.errors": (
+        "ConnectionFailed",
+        "EvidenceError",
+        "PolicyError",
+        "PurgeFailed",
+        "PurgeRefused",
+        "PurgekitError",
+    ),
     "purgekit.holds": ("Hold",),
     "purgekit.limits": ("Limits",),
     "purgekit.moving": ("move_to",),
@@ -68,6 +83,7 @@ _HOMES = {
     "purgekit.restoring": ("RestoreReport",),
     "purgekit.retention": ("archive_retention",),
 }
+_MODULES = ("archives", "evidence")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -77,6 +93,7 @@ __all__ = [
     "Database",
     "DbapiBackend",
     "Dependent",
+    "EvidenceError",
     "Hold",
     "Limits",
     "Plan",
@@ -94,11 +111,13 @@ __all__ = [
     "all_of",
     "any_of",
     "archive_retention",
+    "archives",
     "backends",
     "col",
     "connect",
     "created",
     "dependent",
+    "evidence",
     "expired",
     "get_cmake_dir",
     "get_include",
@@ -115,6 +134,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"purgekit.{name}")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'purgekit' has no attribute {name!r}")

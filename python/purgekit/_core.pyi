@@ -161,6 +161,7 @@ class Policy:
         approval: str | None = None,
         within: str | None = None,
         min_retention: str | int | None = None,
+        evidence_retention: str | int | None = None,
     ) -> None:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
@@ -170,7 +171,8 @@ class Policy:
         ``hold``: rows that satisfy it, or of which that can't be told, stay and are not purgeable.
         ``approval``: ``"required"`` lets it run as an approved plan file only. ``within``: ``"50%"``; a run refuses
         when what may go differs by more from what the last one took. ``min_retention``: a policy whose rule takes
-        younger rows is refused.
+        younger rows is refused. ``evidence_retention``: how long the evidence of its runs is kept at least, before a
+        later run deletes it; None: for ever.
         """
     @property
     def name(self) -> str: ...
@@ -202,6 +204,8 @@ class Policy:
     def within_pct(self) -> float | None: ...
     @property
     def min_retention_ns(self) -> int | None: ...
+    @property
+    def evidence_retention_ns(self) -> int | None: ...
     @property
     def zones(self) -> list[str]:
         """Time zones that the rules name, without UTC."""
@@ -315,6 +319,9 @@ class Connection:
         probe_limit_ms: float | None = None,
         replicas: Sequence[tuple[str, dict[str, Any]]] = (),
         lag_sql: str = "",
+        evidence_key: bytes = b"",
+        evidence_plan: str = "",
+        evidence_approval: str = "",
     ) -> str:
         """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome.
 
@@ -347,6 +354,8 @@ class Connection:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:
         """``purgekit.history/1`` from the database's own ledger, as JSON."""
+    def evidence(self, run_id: str, ledger: str = "purgekit_ledger") -> list[tuple[str, str]]:
+        """Links of a run as they stand in the ledger: id and text. PurgeRefused when there are none."""
     def hold_add(
         self,
         table: str,
@@ -415,6 +424,10 @@ class Session:
     def note_delete(self, kind: str, id: str) -> None: ...
     def note_list(self, kind: str) -> list[tuple[str, str]]:
         """Id and document of each."""
+    def note_add(self, kind: str, id: str, document: str) -> None:
+        """One that is not there yet."""
+    def note_page(self, kind: str, prefix: str, after: str, most: int) -> list[tuple[str, str]]:
+        """Those whose id begins with ``prefix`` and stands behind ``after``, in order."""
     def slot_lock(self, key: str, wait_ms: int) -> dict[str, Any]: ...
     def slot_write(self, slot: Mapping[str, Any]) -> None: ...
     def begin(self, key: str = "", epoch: int = 0, seq: int = 0) -> None: ...

@@ -36,11 +36,13 @@ class Approval:
         by: whoever gave it, as they wrote it.
         approved_utc: when, by the clock of the machine on which it was given.
         plan: hash of the plan file that it is for.
+        hash: of the approval itself.
     """
 
     by: str
     approved_utc: str
     plan: str
+    hash: str
 
 
 def approval_path(plan_path: Path) -> Path:
@@ -69,8 +71,8 @@ def approve(file: PlanFile, by: str) -> Approval:
                 code="approval",
             )
     document = {"schema": KIND.schema, "plan": file.hash, "by": name, "approved_utc": now_utc()}
-    write_sealed(path, document, KIND)
-    return Approval(name, document["approved_utc"], file.hash)
+    written = write_sealed(path, document, KIND)
+    return Approval(name, document["approved_utc"], file.hash, written["hash"])
 
 
 def find_approval(file: PlanFile) -> Approval | None:
@@ -122,7 +124,7 @@ def _read(path: Path, plan_hash: str) -> Approval:
         KIND.refuse(
             path, f"is of another plan ({printable(plan[:19])}…, not {plan_hash[:19]}…); have this one approved"
         )
-    return Approval(by, printable(when), plan)
+    return Approval(by, printable(when), plan, document["hash"])
 
 
 def _is_name(name: str) -> bool:

@@ -15,6 +15,8 @@ from purgekit import _core
 from purgekit import holds as _holds
 from purgekit.approval import approval_warning, require_approval
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
+from purgekit.evidence.export import Evidence
+from purgekit.evidence.keys import Key, find_key
 from purgekit.fuses import check_within
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
@@ -207,6 +209,7 @@ class Database:
         reclaim: str = "none",
         pacer: Pacer | None = None,
         max_plan_age: str | timedelta = DEFAULT_MAX_AGE,
+        evidence_key: str | os.PathLike[str] | None = None,
     ) -> Report:
         """Purge. What ``plan`` showed is what is done; policies given instead are planned first.
 
@@ -229,6 +232,8 @@ class Database:
                 chunk, beside what the limits ask for. When it raises, the run stops after the chunk and
                 ``stop_reason`` has its message.
             max_plan_age: how old a plan file may be.
+            evidence_key: file of the key for the keyed hashes in the run's evidence; None: the one that
+                ``PURGEKIT_EVIDENCE_KEY_FILE`` names, else one made for this machine's state folder.
 
         Returns:
             The report of a completed or stopped run.
@@ -254,6 +259,8 @@ class Database:
                 ledger=ledger,
             )
         self._check_fuses(plan, limits, ledger)
+        key = Key() if ledger == "none" else find_key(evidence_key)
+        approval = plan.file.approval if plan.file else None
         run_id = new_run_id()
         started = datetime.now(timezone.utc)
         end = limits.stops_at(started)
@@ -280,6 +287,9 @@ class Database:
             "probe_limit_ms": limits.probe_limit_ms,
             "replicas": [self._replica(url) for url in limits.replicas],
             "lag_sql": limits.lag_sql or "",
+            "evidence_key": key,
+            "evidence_plan": plan.file.hash.removeprefix("sha256:") if plan.file else "",
+            "evidence_approval": approval.hash.removeprefix("sha256:") if approval else "",
         }
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
@@ -344,6 +354,15 @@ class Database:
         """The runs that the database's own ledger knows, the newest first."""
         runs: list[Json] = json.loads(self._connection.history(ledger))["runs"]
         return sorted(runs, key=lambda run: str(run["run_id"]), reverse=True)
+
+    def evidence(self, run_id: str, *, ledger: str = DEFAULT_LEDGER) -> Evidence:
+        """The evidence of what a run deleted, as it stands in the ledger; ``save`` writes what ``verify`` reads.
+
+        Raises:
+            PurgeRefused: there is none; it says why.
+        """
+        notes = self._connection.evidence(run_id, ledger)
+        return Evidence(run_id, notes, self._connection.backend, self._connection.server())
 
     def hold(
         self,

@@ -80,6 +80,17 @@ class ArchiveError(PurgekitError):
     default_code = "archive_damaged"
 
 
+class EvidenceError(PurgekitError):
+    """A file of evidence, or a key to one, can't be read.
+
+    ``code`` tells which: ``"evidence_foreign"`` (no evidence at all), ``"evidence_newer"`` (of a later version),
+    ``"evidence_io"`` (a file can't be had), ``"evidence_key"``, ``"evidence_root"``, ``"evidence_before"``. That
+    evidence was changed is no error: ``verify`` says so.
+    """
+
+    default_code = "evidence_foreign"
+
+
 class PurgeFailed(PurgekitError):  # noqa: N818 - says what happened
     """It failed part-way. What was done is committed and in ``report`` or ``restored``; running again goes on."""
 

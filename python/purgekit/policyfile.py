@@ -130,6 +130,7 @@ def _policies(table: Any) -> list[Policy]:
         approval=checked.approval,
         within=checked.within,
         min_retention=checked.min_retention,
+        evidence_retention=checked.evidence_retention,
     )
     if checked.archive_retention is None:
         return [policy]

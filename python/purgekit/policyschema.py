@@ -147,6 +147,7 @@ class PolicyTable(Rule):
     approval: str | None = None
     within: str | None = None
     min_retention: str | None = None
+    evidence_retention: str | None = None
 
 
 class Settings(Table):

@@ -156,6 +156,12 @@ class Report(Outcome):
         return found
 
     @property
+    def evidence(self) -> Json | None:
+        """What the run's evidence comes down to: ``root``, ``key_id``, ``links``, and ``policies`` with their heads."""
+        found: Json | None = self._json.get("evidence")
+        return found
+
+    @property
     def flight(self) -> str | None:
         """Path of the flight record, when the run failed or was fenced out."""
         found: str | None = self._json.get("flight")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OWN_NAMES = frozenset({"runs", "flights", "tune"})
+OWN_NAMES = frozenset({"runs", "flights", "tune", "evidence.key"})
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A pipe in a file's place would otherwise keep its reader waiting for ever.
@@ -96,6 +96,52 @@ class StateFolder:
             yield folder
         finally:
             os.close(folder)
+
+
+def own_secret(root: Path, name: str, size_bytes: int) -> bytes:
+    """Random bytes of this user's in the state folder itself, made when they are not there yet.
+
+    OSError and ValueError when they can't be had, or others could have read them.
+    """
+    _make(root)
+    folder = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+    try:
+        _check_root(folder, root)
+        try:
+            return _read_secret(folder, name, size_bytes)
+        except FileNotFoundError:
+            _make_secret(folder, name, size_bytes)
+        return _read_secret(folder, name, size_bytes)
+    finally:
+        os.close(folder)
+
+
+def _read_secret(folder: int, name: str, size_bytes: int) -> bytes:
+    with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is not a file")
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise PermissionError(errno.EPERM, "others could have read it or put it there", name)
+        secret = file.read(size_bytes + 1)
+    if len(secret) != size_bytes:
+        raise ValueError(f"it does not have {size_bytes} bytes")
+    return secret
+
+
+def _make_secret(folder: int, name: str, size_bytes: int) -> None:
+    """Whole or not at all; of two that make one at a time, one's stays."""
+    part = f".{name}.{secrets.token_hex(4)}.part"
+    try:
+        with os.fdopen(os.open(part, _WRITE, 0o600, dir_fd=folder), "wb") as file:
+            file.write(secrets.token_bytes(size_bytes))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part, dir_fd=folder)
 
 
 def _names(folder: int) -> list[str]:

@@ -19,6 +19,7 @@ import pytest
 
 import purgekit as pk
 from engine.archived import archive_files, check_manifests, header, kept, lines
+from engine.chains import counted, whole_chain
 from engine.tables import HOUR_S, TABLE, make_sessions, now_s, sessions_policy, survivors
 from servers import Connection
 
@@ -436,7 +437,9 @@ def test_killed_at_any_moment(sqlite_url: str, admin: Callable[[str], Connection
     assert not archive_files(folder, finished=False)
     with pk.connect(sqlite_url) as db:
         runs = db.history()
+        links = whole_chain(db)
     assert len([run for run in runs if run["rows_deleted"]]) > killed // 2
+    assert counted(links) == sum(run["rows_deleted"] for run in runs), "each committed chunk has its link, and no other"
     assert (
         check_manifests(folder) == sum(run["rows_archived"] for run in runs) == sum(run["rows_deleted"] for run in runs)
     )

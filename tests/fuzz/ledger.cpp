@@ -11,6 +11,7 @@
 struct pk_connection {
   purgekit::sdk::Slot slot;
   std::vector<purgekit::sdk::RunRecord> runs;
+  std::vector<std::string> links;
   purgekit::sdk::Outbox out;
 };
 
@@ -29,6 +30,7 @@ pk_backend one_slot() {
   b.run_write = [](pk_connection* c, const pk_run* r, pk_error*) -> std::int32_t { return c->runs.push_back({sdk::to_string(r->id), sdk::to_string(r->document)}), PK_OK; };
   b.run_list = [](pk_connection* c, pk_runs* out, pk_error*) -> std::int32_t { return *out = c->out.put(c->runs), PK_OK; };
   b.ledger_find = [](pk_connection*, const pk_table_name*, pk_ledger* out, pk_error*) -> std::int32_t { return out->state = PK_LEDGER_PRESENT, PK_OK; };
+  b.note_add = [](pk_connection* c, pk_text, const pk_run* r, pk_error*) -> std::int32_t { return c->links.push_back(sdk::to_string(r->document)), PK_OK; };
   b.commit = b.rollback = [](pk_connection*, pk_error*) -> std::int32_t { return PK_OK; };
   return b;
 }
@@ -91,9 +93,10 @@ void run(FuzzedDataProvider& in) {
   const std::vector<WalkPart> parts = keeper.parts();
   expect(!parts.empty() && parts.size() <= 256, "there is something to walk, and not without end");
   accepted([&] {
-    keeper.checkpoint(session, {{"i1", ""}}, 5, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    const std::vector<Frame> frames;
+    keeper.checkpoint(session, {{"i1", ""}}, 5, {{"T", 5, 0}, {"CHILD", 2, 0}}, {1, "", "i1", {5}, frames});
     keeper.committed();
-    keeper.checkpoint(session, parts, 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.checkpoint(session, parts, 0, {{"T", 5, 0}, {"CHILD", 2, 0}}, {2, "", "", {0}, frames});
     keeper.committed();
     const std::vector<WalkPart> again = keeper.parts();
     expect(again.size() == parts.size(), "parts are read as they were written");
@@ -101,7 +104,7 @@ void run(FuzzedDataProvider& in) {
     keeper.other_walk("another");
     keeper.new_pass(plan.now_ns);
     expect(keeper.parts().size() == 1 && keeper.parts()[0].cursor.empty(), "a new pass starts at the beginning");
-    keeper.checkpoint(session, keeper.parts(), 0, {{"T", 5, 0}, {"CHILD", 2, 0}});
+    keeper.checkpoint(session, keeper.parts(), 0, {{"T", 5, 0}, {"CHILD", 2, 0}}, {3, "", "", {0}, frames});
     keeper.committed();
     expect(!keeper.resolve(session, 1), "nothing is in doubt");
     PolicyReport report;
@@ -110,6 +113,8 @@ void run(FuzzedDataProvider& in) {
     return true;
   });
   expect_objects(*opened);
+  expect(opened->links.size() <= 3, "a start, the one chunk that deleted rows, an end");
+  for (const std::string& link : opened->links) expect(Json::parse(link, nullptr, false).is_object(), "a link is a document of ours", link);
   read_history(session, document);
 }
 

@@ -116,6 +116,7 @@ POLICIES = st.builds(
         approval=_or_nonsense(st.just("required")),
         within=_or_nonsense(st.sampled_from(["50%", "0", "1e3%", "inf%", "0.001%"])),
         min_retention=_or_nonsense(DURATIONS),
+        evidence_retention=_or_nonsense(DURATIONS),
         dependents=st.lists(_table({"table": NAMES, "on": st.dictionaries(NAMES, NAMES, max_size=2)}), max_size=2),
         nonsense=SCALARS,
     ),

@@ -580,6 +580,10 @@ typedef struct pk_backend {
   /** In an open transaction (`begin` with an empty key): put the archived rows of the first chunk above `after` back that are not marked as
    * restored, and mark them: their chunk number becomes negative. */
   int32_t (*restore_next)(pk_connection*, const pk_restore*, int64_t after, pk_restored* out, pk_error*);
+  /** Insert a note as note_write does, without looking for an earlier one: an id that is there already is an error. */
+  int32_t (*note_add)(pk_connection*, pk_text kind, const pk_run*, pk_error*);
+  /** The first `most` notes of a kind whose id begins with `prefix` (ASCII) and stands behind `after`, ordered by id. */
+  int32_t (*note_page)(pk_connection*, pk_text kind, pk_text prefix, pk_text after, size_t most, pk_runs* out, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

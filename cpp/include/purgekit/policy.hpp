@@ -60,6 +60,9 @@ struct Policy {
   /// Instead of `archive`: rows are moved into a table that is there.
   std::optional<ArchiveMapping> moved_to{};
 
+  /// How long the evidence of its runs is kept at least, and then deleted; nothing: for ever.
+  std::optional<std::int64_t> evidence_retention_ns{};
+
   /// `where`, and certainly not `hold`.
   Predicate purgeable() const;
   /// What a deleting statement tests: what is purgeable, and not `held_while`.

@@ -79,6 +79,12 @@ struct CareReport {
   std::string warning;  ///< why it is not done, or empty
 };
 
+/// The links of a policy's run in its table's chain of evidence.
+struct ChainReport {
+  std::string head;        ///< hash of the last one
+  std::int64_t links = 0;
+};
+
 struct PolicyReport {
   std::string policy;
   std::string table;
@@ -109,6 +115,7 @@ struct PolicyReport {
   std::int64_t archived_bytes = 0;  ///< written into them by this run
   SpaceReport space;
   CareReport care;
+  std::optional<ChainReport> evidence{};  ///< nothing: none was kept
 
   std::int64_t rows_deleted() const { return tables.empty() ? 0 : tables[0].rows_deleted; }
   std::int64_t rows_deleted_all() const;
@@ -121,12 +128,15 @@ struct Report {
   std::string started_utc;
   double elapsed_s = 0;
   std::vector<PolicyReport> policies;
+  std::string evidence_key_id{};  ///< of the key that its evidence is made with; empty: none
 
   int exit_code() const;
   /// "completed", "stopped" or "failed".
   std::string status() const;
   std::int64_t rows_deleted() const;
   std::int64_t rows_archived() const;
+  /// What all its evidence comes down to: a hash to be kept where the database's owner can't change it; empty: there is no evidence.
+  std::string evidence_root() const;
   /// The contract's purgekit.run/1.
   std::string to_json() const;
 };

@@ -57,6 +57,9 @@ struct RunOptions {
   std::string probe_sql{};                 ///< a user's query, run again and again on a connection of its own; goes with the limit of its time
   std::optional<double> probe_limit_ms{};
   std::vector<Replica> replicas{};         ///< asked for max_replica_lag_s, instead of the database itself
+  std::string evidence_key{};              ///< bytes of a secret: hashes that tell of rows are keyed with it; empty: there are none
+  std::string evidence_plan{};             ///< hash of the plan file that is run, and of its approval
+  std::string evidence_approval{};
   std::string lag_sql{};                   ///< what they, or the database itself where none is given, are asked: one number, seconds
 };
 
@@ -83,6 +86,9 @@ using ProgressSink = std::function<void(const Progress&)>;
 /// \throws EngineError when nothing was changed: a refusal.
 Report run_plan(Session& session, const sdk::ConnectParams& connection, const Plan& plan, const RunOptions& options, RunControl& control,
                 const ProgressSink& on_progress, FlightRecorder& flight);
+
+/// The links of a run's evidence, id and text as they stand in the ledger, in order of id. \throws EngineError
+std::vector<sdk::RunRecord> ledger_evidence(Session& session, const std::string& ledger, const std::string& run_id);
 
 /// The contract's purgekit.history/1 from the database's own ledger.
 std::string ledger_history(Session& session, const std::string& ledger);

@@ -66,6 +66,8 @@ class Session {
   void note_write(const std::string& kind, const sdk::RunRecord& note);
   void note_delete(const std::string& kind, const std::string& id);
   std::vector<sdk::RunRecord> note_list(const std::string& kind);
+  void note_add(const std::string& kind, const sdk::RunRecord& note);
+  std::vector<sdk::RunRecord> note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most);
   std::vector<sdk::Value> sample_rows(const pk_purge& purge, std::size_t most);
   sdk::Restored restore_next(const pk_restore& restore, std::int64_t after);
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);

@@ -13,6 +13,7 @@ from purgekit.cli import (
     archive_command,
     backends,
     demo,
+    evidence_command,
     history,
     hold_command,
     packs,
@@ -46,6 +47,7 @@ app.command("tune")(tune_command.tune)
 app.add_typer(hold_command.hold)
 app.command("history")(history.history)
 app.add_typer(archive_command.app, name="archive")
+app.add_typer(evidence_command.app, name="evidence")
 app.command("packs")(packs.packs)
 app.command("backends")(backends.backends)
 

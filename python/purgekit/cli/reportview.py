@@ -74,6 +74,8 @@ def show_report(report: Report) -> None:
             (f", continues {printable(report.continues)}" if report.continues else "", "dim"),
         )
     )
+    if report.evidence:
+        out.print(Text(f"evidence {report.evidence['root']}", style="dim"))
 
 
 def _waits(entry: dict[str, Any]) -> str:

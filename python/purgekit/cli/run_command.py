@@ -122,6 +122,14 @@ def run(
         str, typer.Option(metavar="AGE", help="With --plan: how old it may be.", rich_help_panel=options.SAFETY)
     ] = "7d",
     archive: options.Archive = None,
+    evidence_key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE",
+            help="Key of the evidence's keyed hashes; else PURGEKIT_EVIDENCE_KEY_FILE, or one made for this machine.",
+            rich_help_panel=options.SAFETY,
+        ),
+    ] = None,
     reclaim: Annotated[
         str,
         typer.Option(
@@ -217,6 +225,7 @@ def run(
                     control=control,
                     accept_clock=accept_clock,
                     reclaim=reclaim,
+                    evidence_key=evidence_key,
                 )
             except PurgeFailed as failure:
                 if failure.report is None:

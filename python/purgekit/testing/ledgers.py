@@ -84,6 +84,24 @@ class Ledgers:
         assert (read["seq"], read["rows_deleted"]) == (0, 0)
         assert len(bench.column(TABLE)) == 40
 
+    def test_notes_are_added_once_and_paged(self, bench: Bench) -> None:
+        ids = [f"run{run}/000/{number:09}" for run in (1, 2) for number in range(1, 6)]
+        with bench.session() as session:
+            slot = _made(session)
+            session.begin(KEY, slot["epoch"], 0)
+            for note_id in ids:
+                session.note_add("link", note_id, f"größe of {note_id}")
+            session.commit()
+            session.begin()
+            with pytest.raises(PurgekitError):
+                session.note_add("link", ids[0], "another")
+            session.rollback()
+            assert session.note_page("link", "run1/", "run1/", 3) == [(n, f"größe of {n}") for n in ids[:3]]
+            assert [n for n, _ in session.note_page("link", "run1/", ids[2], 3)] == ids[3:5]
+            assert session.note_page("link", "run2/", ids[9], 3) == []
+            assert session.note_page("other", "run1/", "run1/", 3) == []
+            assert [n for n, _ in session.note_page("link", ids[7], ids[7][:-1], 1)] == [ids[7]]
+
     def test_foreign_table_is_not_taken_for_a_ledger(self, bench: Bench) -> None:
         bench.make("conf_foreign", {"ID": f"{bench.quirks.bigint} PRIMARY KEY"})
         with bench.session() as session:
@@ -111,6 +129,9 @@ class Ledgers:
             done = db.run(policy)
             assert (done.status, done.exit_code, done.continues) == ("completed", 0, stopped.run_id)
             history = db.history()
+            chain = [link for run in (stopped, done) for link in db.evidence(run.run_id).links]
+        assert sum(link["rows_deleted"][0] for link in chain if link["kind"] == "chunk") == 20
+        assert [link["number"] for link in chain] == list(range(1, len(chain) + 1))
         assert stopped.rows_deleted + done.rows_deleted == 20
         assert bench.column(TABLE) == list(range(2, 41, 2))
         assert [run["run_id"] for run in history] == [done.run_id, stopped.run_id]

@@ -234,6 +234,22 @@ std::vector<sdk::RunRecord> Connection::note_list(const std::string& kind) {
   return out;
 }
 
+void Connection::note_add(const std::string& kind, const sdk::RunRecord& note) {
+  const auto held = verb("note_add");
+  const std::string name = kind + "/" + note.id;
+  if (db_.notes.count(name) > 0 || open().notes.count(name) > 0) throw Error(PK_DATA, "the note " + name + " is there already");
+  open().notes[name] = note.document;
+}
+
+std::vector<sdk::RunRecord> Connection::note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) {
+  const auto held = verb("note_page");
+  std::vector<sdk::RunRecord> out;
+  for (auto it = db_.notes.upper_bound(kind + "/" + after); it != db_.notes.end() && out.size() < most; ++it) {
+    if (it->first.rfind(kind + "/" + prefix, 0) == 0) out.push_back({it->first.substr(kind.size() + 1), it->second});
+  }
+  return out;
+}
+
 void Connection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
   const auto held = verb("begin");
   if (transaction_) throw Error(PK_INTERNAL, "a transaction is open already");

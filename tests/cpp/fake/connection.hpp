@@ -41,6 +41,8 @@ class Connection final : public sdk::Connection {
   void note_write(const std::string& kind, const sdk::RunRecord& note) override;
   void note_delete(const std::string& kind, const std::string& id) override;
   std::vector<sdk::RunRecord> note_list(const std::string& kind) override;
+  void note_add(const std::string& kind, const sdk::RunRecord& note) override;
+  std::vector<sdk::RunRecord> note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) override;
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;

@@ -137,6 +137,12 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
   out.note_list = [](C* c, pk_text kind, pk_runs* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->out.put(c->impl->note_list(to_string(kind))); });
   };
+  out.note_add = [](C* c, pk_text kind, const pk_run* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { c->impl->note_add(to_string(kind), RunRecord{to_string(r->id), to_string(r->document)}); });
+  };
+  out.note_page = [](C* c, pk_text kind, pk_text prefix, pk_text after, std::size_t most, pk_runs* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] { *r = c->out.put(c->impl->note_page(to_string(kind), to_string(prefix), to_string(after), most)); });
+  };
   out.sample_rows = [](C* c, const pk_purge* p, std::size_t most, pk_samples* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = c->out.put(c->impl->sample_rows(from_c(*p), most)); });
   };

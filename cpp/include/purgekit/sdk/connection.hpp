@@ -75,6 +75,10 @@ class Connection {
   virtual void note_write(const std::string& /*kind*/, const RunRecord&) { unsupported<int>("notes in the ledger"); }
   virtual void note_delete(const std::string& /*kind*/, const std::string& /*id*/) { unsupported<int>("notes in the ledger"); }
   virtual std::vector<RunRecord> note_list(const std::string& /*kind*/) { return unsupported<std::vector<RunRecord>>("notes in the ledger"); }
+  virtual void note_add(const std::string& /*kind*/, const RunRecord&) { unsupported<int>("notes in the ledger"); }
+  virtual std::vector<RunRecord> note_page(const std::string& /*kind*/, const std::string& /*prefix*/, const std::string& /*after*/, std::size_t /*most*/) {
+    return unsupported<std::vector<RunRecord>>("notes in the ledger");
+  }
   virtual std::vector<Value> sample_rows(const Purge&, std::size_t) { return unsupported<std::vector<Value>>("samples of rows"); }
   virtual Restored restore_next(const Restore&, std::int64_t /*after*/) { return unsupported<Restored>("restore"); }
 

@@ -194,6 +194,10 @@ class SqlConnection : public Connection, protected SqlSession {
   void note_write(const std::string& kind, const RunRecord& note) override { ledger().write_note(kind, note); }
   void note_delete(const std::string& kind, const std::string& id) override { ledger().delete_note(kind, id); }
   std::vector<RunRecord> note_list(const std::string& kind) override { return ledger().notes(kind); }
+  void note_add(const std::string& kind, const RunRecord& note) override { ledger().add_note(kind, note); }
+  std::vector<RunRecord> note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) override {
+    return ledger().page(kind, prefix, after, most);
+  }
 
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override {
     begin_transaction();

@@ -16,8 +16,9 @@ class SqlLedger {
  public:
   /// 1: the first. 2: slots also tell what became of the runs before them and where rows are kept, which an earlier purgekit would drop.
   /// 3: there may be holds, which an earlier purgekit would not see.
+  /// 4: slots name the last link of a table's chain of evidence, which an earlier purgekit would drop.
   /// The columns are still those of version 1. A version that adds some gives them defaults and adds them in `upgrade`, step by step.
-  static constexpr int version = 3;
+  static constexpr int version = 4;
 
   SqlLedger(SqlSession& session, const TableName& name)
       : session_(session), table_(qualified(session.dialect(), name.schema, name.name)) {}
@@ -144,17 +145,37 @@ class SqlLedger {
     session_.run(sql);
   }
 
+  /// In the open transaction.
+  void add_note(const std::string& kind, const RunRecord& note) { insert("INSERT INTO ", "", kind, note.id, note.document); }
+
+  std::vector<RunRecord> page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most) {
+    Sql sql(session_.dialect());
+    sql << "SELECT " << q("id") << ", " << q("document") << " FROM " << table_ << " WHERE " << q("kind") << " = ";
+    sql.bind(Value::string(kind), PK_COLUMN_TEXT) << " AND " << q("id") << " > ";
+    sql.bind(Value::string(after), PK_COLUMN_TEXT);
+    // No range of ids: in some collations what begins alike does not stand together.
+    sql << " AND SUBSTR(" << q("id") << ", 1, " << std::to_string(prefix.size()) << ") = ";
+    sql.bind(Value::string(prefix), PK_COLUMN_TEXT) << " ORDER BY " << q("id") << session_.dialect().limit(static_cast<std::int64_t>(most));
+    return records(sql);
+  }
+
   std::vector<RunRecord> notes(const std::string& kind) {
     Sql sql(session_.dialect());
     sql << "SELECT " << q("id") << ", " << q("document") << " FROM " << table_ << " WHERE " << q("kind") << " = ";
     sql.bind(Value::string(kind), PK_COLUMN_TEXT) << " ORDER BY " << q("id");
-    std::vector<RunRecord> out;
-    for (const Row& row : session_.fetch(sql)) out.push_back({row.at(0).text, row.at(1).text});
-    return out;
+    return records(sql);
   }
 
  private:
   static constexpr const char* run_kind = "run";
+
+  std::vector<RunRecord> records(const Sql& sql) {
+    const Rows rows = session_.fetch(sql);
+    std::vector<RunRecord> out;
+    out.reserve(rows.size());
+    for (const Row& row : rows) out.push_back({row.at(0).text, row.at(1).text});
+    return out;
+  }
 
   std::string q(const char* name) const { return session_.dialect().quote(name); }
 
@@ -193,6 +214,10 @@ class SqlLedger {
 
   void insert_absent(const std::string& kind, const std::string& id, const std::string& document) {
     const auto [head, tail] = session_.dialect().insert_or_ignore();
+    insert(head, tail, kind, id, document);
+  }
+
+  void insert(const std::string& head, const std::string& tail, const std::string& kind, const std::string& id, const std::string& document) {
     Sql sql(session_.dialect());
     sql << head << table_ << " (" << q("kind") << ", " << q("id") << ", " << q("epoch") << ", " << q("seq") << ", " << q("pass") << ", "
         << q("rows_deleted") << ", " << q("cutoff_ns") << ", " << q("document") << ") VALUES (";
