@@ -20,8 +20,9 @@ struct DependentRule {
   std::string table;
   std::vector<std::pair<std::string, std::string>> on;  ///< child column, parent column
   bool unless_referenced = true;  ///< keep the child while any row of the parent table still has its values
-  bool optional = false;          ///< skipped when the table does not exist
+  bool optional = false;          ///< skipped when the table, or a column it is joined by, does not exist
   std::optional<ArchiveMapping> moved_to{};  ///< with the policy's own: where its rows go instead of an archive of purgekit's
+  std::string of{};               ///< the dependent before it whose children these are, as that is written; empty: of the policy's own table
   bool operator==(const DependentRule&) const = default;
 };
 
