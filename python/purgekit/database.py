@@ -161,8 +161,8 @@ class Database:
         native = self._connection.plan(
             listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
         )
-        entries = json.loads(native.to_json())["policies"]
-        refuse_if_none_is_here(listed, [any(w["code"] == "table_absent" for w in entry["warnings"]) for entry in entries])
+        warned = [{w["code"] for w in entry["warnings"]} for entry in json.loads(native.to_json())["policies"]]
+        refuse_if_none_is_here(listed, ["table_absent" in codes for codes in warned])
         advice = [self._advice(policy, options) + approval_warning(policy) for policy in listed]
         return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=options["archive"])
 

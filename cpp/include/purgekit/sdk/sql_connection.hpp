@@ -333,6 +333,9 @@ class SqlConnection : public Connection, protected SqlSession {
     return deleted;
   }
 
+  /// What tells a row of the purge's own table from every other, within a transaction.
+  virtual std::vector<KeyColumn> row_address() { return key_columns(known(purge_)); }
+
   /// Whether rows of a dependent go before their parents.
   bool goes_first(std::size_t index) const { return !purge_.dependents.at(index).unless_referenced; }
 
@@ -575,16 +578,55 @@ class SqlConnection : public Connection, protected SqlSession {
   std::vector<SinkWriter> sinks_;        ///< likewise
 
  private:
-  // Rows first locked, then rid of their children, then deleted by the same statement.
+  // Rows first locked, then rid of their children, then deleted by their address: the condition may look at those children.
   std::int64_t delete_locked(const Sql& statement, const Row& slots) {
-    collected_ = fetch(lock_statement(statement), slots);
-    if (collected_.empty()) return 0;
+    const std::vector<KeyColumn> address = row_address();
+    if (address.empty()) throw Error(PK_NOT_SUPPORTED, "table " + purge_.table + " has no key to find its rows by once their dependents are gone; add one");
+    constexpr std::string_view prefix = "DELETE FROM ";
+    if (statement.text().rfind(prefix, 0) != 0) throw Error(PK_INTERNAL, "a statement to delete by does not begin with DELETE FROM");
+    const std::string columns = collect_list() + ", " + column_list(address);
+    collected_ = fetch(statement.with_text("SELECT " + columns + " FROM " + statement.text().substr(prefix.size()) + dialect().for_update()), slots);
+    Rows addresses;
+    for (Row& row : collected_) {
+      const auto behind = row.begin() + static_cast<std::ptrdiff_t>(collect_.size());
+      addresses.emplace_back(behind, row.end());
+      row.erase(behind, row.end());
+    }
     delete_children_first();
-    const std::int64_t deleted = run_keeping(0, statement, slots);
-    if (deleted != static_cast<std::int64_t>(collected_.size())) {
-      throw Error(PK_SERIALIZATION, "table " + purge_.table + ": the condition held for other rows once their dependents were gone; the chunk is rolled back and can be tried again");
+    std::int64_t deleted = 0;
+    constexpr std::size_t most = 256;
+    for (std::size_t start = 0; start < addresses.size(); start += most) {
+      const std::size_t rows = std::min(most, addresses.size() - start);
+      Row values;
+      for (std::size_t i = 0; i < rows; ++i) values.insert(values.end(), addresses[start + i].begin(), addresses[start + i].end());
+      deleted += run_keeping(0, delete_by_address(address, rows), values);
+    }
+    if (deleted != static_cast<std::int64_t>(addresses.size())) {
+      throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");
     }
     return deleted;
+  }
+
+  Sql delete_by_address(const std::vector<KeyColumn>& address, std::size_t rows) {
+    Sql sql(dialect());
+    sql << "DELETE FROM " << qualified(dialect(), purge_.schema, purge_.table) << " WHERE ";
+    if (address.size() == 1) {
+      sql << address[0].sql << " IN (";
+      for (std::size_t row = 0; row < rows; ++row) {
+        if (row > 0) sql << ", ";
+        sql.slot(row, address[0].kind);
+      }
+      return sql << ")";
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+      sql << (row > 0 ? " OR (" : "(");
+      for (std::size_t i = 0; i < address.size(); ++i) {
+        sql << (i > 0 ? " AND " : "") << address[i].sql << " = ";
+        sql.slot(row * address.size() + i, address[i].kind);
+      }
+      sql << ")";
+    }
+    return sql;
   }
 
   Row read_end() {

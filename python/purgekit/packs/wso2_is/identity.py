@@ -18,7 +18,9 @@ OPEN = ("PENDING",)
 RECOVERY_LIFETIME = Parameter("recovery_lifetime", "30d", "age at which a recovery code may go; it has no expiry")
 WORKFLOW_LIFETIME = Parameter("workflow_lifetime", "60d", "time since a request was settled before it may go")
 
-NONCE_NOTE = "The vendor's procedure has no grace; a nonce is of no use past its EXPIRY_TIME."
+NONCE_NOTE = """\
+The vendor's procedure has no grace, and names a column NONCE which the product calls NONCE_VALUE; here EXPIRY_TIME is \
+all that is looked at."""
 RECOVERY_NOTE = """\
 The table has no expiry, so the age is all there is to go by: keep recovery_lifetime longer than the longest \
 validity of a confirmation link in the product's settings. The vendor's procedure bears the same name as that for \
@@ -26,7 +28,9 @@ the registry and replaces it; an earlier one deleted every row."""
 RECOVERY_FLOW_NOTE = """\
 Flows go by age once no recovery row refers to them, so a purge of recovery-data before it makes room; the foreign \
 key cascades, and would else take rows along that nobody counted. Only newer procedures know this table."""
-FLOW_NOTE = "EXPIRES_AT decides, with the usual grace; the vendor's procedure waits another 24 hours (grace=24h)."
+FLOW_NOTE = """\
+EXPIRES_AT decides, with the usual grace; the vendor's procedure waits for another 24 hours, which grace=24h does as \
+well."""
 WORKFLOW_NOTE = """\
 Only settled requests go, by the time of their last change. ABORTED is known to the vendor's procedure for MySQL \
 only, so aborted requests stay for ever elsewhere. On PostgreSQL it is one transaction, and its file ends with a \

@@ -40,7 +40,9 @@ REFRESH_NOTE = """\
 Kept in this table when access tokens are not persisted. The vendor's procedure takes dead states at once and \
 repeats itself; on PostgreSQL and SQL Server there is none. Here dead states have dead_grace, and validities that \
 are no time span are kept as for tokens."""
-REVOKED_NOTE = "An entry is needed until the token that it revokes would have run out anyway: EXPIRY_TIMESTAMP."
+REVOKED_NOTE = """\
+An entry is needed until the token that it revokes would have run out anyway: EXPIRY_TIMESTAMP. The vendor has a \
+procedure for MySQL and Oracle only."""
 EVENT_NOTE = """\
 An event revokes all tokens of a user or application made before it, so it must stay as long as such a token could \
 be alive. The vendor's procedure reads the longest life of a token from the applications only when its log level is \

@@ -15,7 +15,7 @@ PRESENTATION = "IDN_VP_SESSION_STORE"
 KEEP = Parameter("keep_assertions", "10", "newest assertions kept of each issuer and subject")
 VP_UNIT = Parameter("vp_unit", "ms", "of EXPIRES_AT in IDN_VP_SESSION_STORE", ("s", "ms", "us", "ns"))
 
-UNCLEANED = "No procedure of the vendor's cleans this table."
+UNCLEANED = "No procedure of the vendor's cleans this table, so it grows for as long as the product runs."
 ASSERTION_NOTE = f"""\
 {UNCLEANED} It has no column of time: the newest keep_assertions of each issuer and subject stay, which is what is \
 asked for by assertion queries, and the rest goes."""
