@@ -81,7 +81,7 @@ def test_logged_out_sessions_go_with_all_that_their_marker_hides(
         """While it runs, no version is the newest of its session that a marker hid before."""
         there = read(tables, STORE)
         for marker in markers:
-            hidden = [v for v in versions if hides(marker, v) and v[:4] in there and v[2] == "STORE"]
+            hidden = {v[:4] for v in versions if hides(marker, v) and v[:4] in there and v[2] == "STORE"}
             assert not hidden or any(v[:2] == marker[:2] and v[3] >= marker[3] for v in there if v not in hidden)
 
     with pk.connect(any_url) as db:

@@ -51,7 +51,7 @@ def test_the_newest_entry_of_each_path_stays(any_url: str, admin: Callable[[str]
         if row["REG_LOGGED_TIME"] + DAY_S + GRACE_S >= 0:
             return True
         newest = max(r["REG_LOG_ID"] for r in same)
-        return row["REG_LOG_ID"] == newest and row["REG_ACTION"] != 7
+        return bool(row["REG_LOG_ID"] == newest and row["REG_ACTION"] != 7)
 
     left = [row["REG_LOG_ID"] for row in rows if stays(row, rows)]
     assert 20 < len(left) < 280

@@ -96,7 +96,7 @@ def fill_sides(tables: Tables, rows: list[dict[str, Any]]) -> None:
     owners: list[str | None] = [*ids, None]
     references = [{"ID": number, "TOKEN_ID": owner} for number, owner in enumerate(owners)]
     tables.fill("IDN_OIDC_REQ_OBJECT_REFERENCE", references)
-    claims = [
+    claims: list[dict[str, Any]] = [
         {"ID": 10_000 + number, "REQ_OBJECT_ID": number, "CLAIM_ATTRIBUTE": owner or "of none"}
         for number, owner in enumerate(owners)
     ]
@@ -139,7 +139,7 @@ def test_tokens(any_url: str, admin: Callable[[str], Connection], params: dict[s
             {"of none"} if side.startswith("IDN_OIDC_REQ_OBJ") and column != "TOKEN_ID" else set()
         ), side
     counted = {entry["table"].split(".")[-1].upper(): entry["rows_deleted"] for entry in report.policies[0]["tables"]}
-    each = {TOKEN: 1, "IDN_OAUTH2_ACCESS_TOKEN_SCOPE": 2, **dict.fromkeys(list(SIDES)[1:], 1)}
+    each: dict[str, int] = {TOKEN: 1, "IDN_OAUTH2_ACCESS_TOKEN_SCOPE": 2, **dict.fromkeys(list(SIDES)[1:], 1)}
     assert counted == {table: rows_each * len(gone) for table, rows_each in each.items()}
     assert "unknown_state" in codes
     assert ("no_refresh_token" in codes) is (params.get("without_refresh") != "purge")

@@ -10,6 +10,7 @@ from purgekit.packs.wso2_is.common import (
     DEAD_GRACE,
     Values,
     aged,
+    clock,
     optional_policy,
     past,
     table_in,
@@ -109,7 +110,12 @@ def _events(values: Values) -> Built:
 
 def _audit(values: Values) -> Built:
     lifetime = values["audit_lifetime"]
-    invalidated = created("INVALIDATED_TIME", unit="timestamp", lifetime=lifetime, timezone=values["audit_timezone"])
+    invalidated = created(
+        "INVALIDATED_TIME",
+        unit="timestamp",
+        lifetime=lifetime,
+        **{**clock(values), "timezone": values["audit_timezone"]},
+    )
     never_noted = col("INVALIDATED_TIME").is_null() & aged("TIME_CREATED", lifetime, values)
     where = invalidated | never_noted
     return Built(optional_policy("token-audit", table=table_in(values, AUDIT), where=where, grace=values["grace"]))
