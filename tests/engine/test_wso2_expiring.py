@@ -22,7 +22,7 @@ class Case(NamedTuple):
     table: str
     key: str
     rows: Sequence[dict[str, Any]]
-    others: Mapping[str, Sequence[dict[str, Any]]] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
+    others: Mapping[str, Sequence[dict[str, Any]]] = {}
     left_with_key: dict[str, str] = {}  # noqa: RUF012
     params: dict[str, str] = {}  # noqa: RUF012
 
