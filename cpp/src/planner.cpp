@@ -139,6 +139,24 @@ bool looks_elsewhere(const Predicate& p) {
   return false;
 }
 
+// A table that the rule looks at and that is not there, as written.
+std::optional<std::string> absent_table(Catalogue& catalogue, const Predicate& p) {
+  const auto& node = p.node().rule;
+  const auto first = [&](const std::vector<Predicate>& list) -> std::optional<std::string> {
+    for (const Predicate& child : list) {
+      if (auto found = absent_table(catalogue, child)) return found;
+    }
+    return std::nullopt;
+  };
+  if (const auto* r = std::get_if<rule::All>(&node)) return first(r->children);
+  if (const auto* r = std::get_if<rule::Any>(&node)) return first(r->children);
+  if (const auto* r = std::get_if<rule::Not>(&node)) return first(r->child);
+  const auto* reference = std::get_if<rule::ReferencedBy>(&node);
+  if (reference == nullptr) return std::nullopt;
+  if (catalogue.find(reference->table) == nullptr) return reference->table;
+  return reference->where ? absent_table(catalogue, *reference->where) : std::nullopt;
+}
+
 // Rows that match, or nothing when the budget ran out.
 std::optional<std::int64_t> count_within(Session& session, const PurgeSpec& spec, const PlanOptions& options, std::int64_t& budget_ms) {
   if (options.exact) return session.count(spec);
@@ -261,10 +279,11 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
   plan.cutoff_ns = cutoff_before(plan.now_ns, policy.grace_ns, policy.table);
   const Table* table = policy.optional ? catalogue.find(policy.table) : &catalogue.table(policy.table);
-  if (table == nullptr) {
+  const std::optional<std::string> absent = table == nullptr ? policy.table : policy.optional ? absent_table(catalogue, policy.deletable()) : std::nullopt;
+  if (absent) {
     plan.skipped = true;
     plan.exact = true;
-    plan.warnings.push_back({"table_absent", "table " + policy.table + " does not exist here; the policy is skipped"});
+    plan.warnings.push_back({"table_absent", "table " + printable(*absent) + (table == nullptr ? "" : ", which the rule looks at,") + " does not exist here; the policy is skipped"});
     return plan;
   }
   plan.table = *table;
@@ -273,9 +292,9 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const LowerInput input = catalogue.input(*table, plan.now_ns, policy, options.zones);
   const std::vector<TimeUse> uses = time_uses(policy.where, input);
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
-  std::vector<std::string> absent;
-  plan.dependents = resolve_dependents(catalogue, policy, plan.table, &absent);
-  warn_of_absent(absent, plan);
+  std::vector<std::string> passed_over;
+  plan.dependents = resolve_dependents(catalogue, policy, plan.table, &passed_over);
+  warn_of_absent(passed_over, plan);
   check_references(catalogue, plan.table, plan);
   plan.holds = holds_in_force(session, catalogue, notes, plan.table, plan.dependents);
   const LoweredPredicate predicate = lower(purgeable(policy, plan.holds), input);
