@@ -196,6 +196,11 @@ class Tables:
             engine = " ENGINE=InnoDB DEFAULT CHARSET=latin1 ROW_FORMAT=DYNAMIC" if self.is_mysql else ""
             self.cursor.execute(f"CREATE TABLE {name}{suffix} ({TABLES[name].format(**kinds)}){engine}")
 
+    def drop(self, *names: str) -> None:
+        """Drop these tables, children before their parents."""
+        for name in sorted(names, key=list(TABLES).index, reverse=True):
+            self.cursor.execute(f"DROP TABLE {name}")
+
     def fill(self, table: str, rows: Iterable[Row]) -> None:
         """Insert rows that all have the same columns."""
         listed = list(rows)
