@@ -44,7 +44,7 @@ struct Policy {
   std::int64_t grace_ns = default_grace_ns;
   std::vector<DependentRule> dependents;
   std::optional<double> max_fraction;
-  bool optional = false;  ///< skipped, with a warning, when the table does not exist
+  bool optional = false;  ///< skipped, with a warning, when the table, or one that the rule looks at, does not exist
   /// A row that satisfies `where` stays as long as this is true of it: it counts as purgeable, and goes in a later pass. For
   /// order between rows of one table, such as a tombstone and what it hides.
   std::optional<Predicate> held_while;

@@ -587,6 +587,7 @@ class SqlConnection : public Connection, protected SqlSession {
     const std::string columns = collect_list() + ", " + column_list(address);
     collected_ = fetch(statement.with_text("SELECT " + columns + " FROM " + statement.text().substr(prefix.size()) + dialect().for_update()), slots);
     Rows addresses;
+    addresses.reserve(collected_.size());
     for (Row& row : collected_) {
       const auto behind = row.begin() + static_cast<std::ptrdiff_t>(collect_.size());
       addresses.emplace_back(behind, row.end());
