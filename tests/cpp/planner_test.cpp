@@ -124,7 +124,7 @@ TEST_F(Planner, AForeignKeyByWhichADependentIsDeclaredIsNotInTheWay) {
 }
 
 TEST_F(Planner, DependentsOfADependentStandBehindIt) {
-  policy.dependents = {{"CHILD", {{"T_ID", "ID"}}, true, false}, {"CHILD", {{"T_ID", "T_ID"}}, true, false, "CHILD"}};
+  policy.dependents = {{"CHILD", {{"T_ID", "ID"}}, true, false}, {"CHILD", {{"T_ID", "T_ID"}}, true, false, {}, "CHILD"}};
   const Plan p = plan();
   ASSERT_EQ(p.policies[0].dependents.size(), 2u);
   EXPECT_EQ(p.policies[0].dependents[0].parent, 0u);
@@ -133,7 +133,7 @@ TEST_F(Planner, DependentsOfADependentStandBehindIt) {
 }
 
 TEST_F(Planner, AnOptionalDependentNeedsItsColumns) {
-  policy.dependents = {{"CHILD", {{"SID", "ID"}}, true, true}, {"CHILD", {{"T_ID", "T_ID"}}, true, true, "NOWHERE"}};
+  policy.dependents = {{"CHILD", {{"SID", "ID"}}, true, true}, {"CHILD", {{"T_ID", "T_ID"}}, true, true, {}, "NOWHERE"}};
   policy.dependents.insert(policy.dependents.begin() + 1, {"NOWHERE", {{"X", "ID"}}, true, true});
   const Plan p = plan();
   EXPECT_TRUE(p.policies[0].dependents.empty());

@@ -19,7 +19,7 @@ TEST(Policy, ComesBackFromJson) {
   policy.grace_ns = 90'000'000'000;
   policy.max_fraction = 0.5;
   policy.optional = true;
-  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}, {"IDN_CLAIM", {{"SCOPE_ID", "ID"}}, false, true, "IDN_SCOPE"}};
+  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}, {"IDN_CLAIM", {{"SCOPE_ID", "ID"}}, false, true, {}, "IDN_SCOPE"}};
   policy.held_while = Predicate::is_null("CLOSED_AT");
   policy.strategy = "swap";
   policy.move_window_ns = 1'500'000'000;
