@@ -62,7 +62,7 @@ void bind_policy(py::module_& module) {
       .def("__repr__", [](const ArchiveMapping& m) { return shown("<ArchiveMapping " + m.table + ">"); });
 
   py::class_<DependentRule>(module, "Dependent", py::is_final())
-      .def(py::init([](std::string table, const py::dict& on, bool unless_referenced, bool optional, std::optional<ArchiveMapping> archive) {
+      .def(py::init([](std::string table, const py::dict& on, bool unless_referenced, bool optional, std::optional<ArchiveMapping> archive, std::string of) {
              DependentRule d;
              d.table = std::move(table);
              for (const auto& [child, parent] : on) d.on.emplace_back(child.cast<std::string>(), parent.cast<std::string>());
@@ -70,11 +70,12 @@ void bind_policy(py::module_& module) {
              d.unless_referenced = unless_referenced;
              d.optional = optional;
              d.moved_to = std::move(archive);
+             d.of = std::move(of);
              parse_table_name(d.table);
              if (d.on.empty()) bad_policy("a dependent needs on = { CHILD_COLUMN = \"COLUMN\" }");
              return d;
            }),
-           "table"_a, "on"_a, py::kw_only(), "unless_referenced"_a = true, "optional"_a = false, "archive"_a = py::none())
+           "table"_a, "on"_a, py::kw_only(), "unless_referenced"_a = true, "optional"_a = false, "archive"_a = py::none(), "of"_a = "")
       .def_readonly("table", &DependentRule::table)
       .def_property_readonly("on",
                              [](const DependentRule& d) {
@@ -85,6 +86,7 @@ void bind_policy(py::module_& module) {
       .def_readonly("unless_referenced", &DependentRule::unless_referenced)
       .def_readonly("optional", &DependentRule::optional)
       .def_readonly("archive", &DependentRule::moved_to)
+      .def_readonly("of", &DependentRule::of)
       .def("__eq__", [](const DependentRule& a, const DependentRule& b) { return a == b; }, py::is_operator())
       .def("__hash__", [](const DependentRule& d) { return std::hash<std::string>()(d.table); })
       .def("__repr__", [](const DependentRule& d) { return shown("<Dependent " + d.table + ">"); });

@@ -22,10 +22,11 @@ std::vector<std::pair<std::string, std::string>> pairs_in(const Json& record) {
 std::vector<KeptTable> kept_tables(const PolicyPlan& plan) {
   std::vector<KeptTable> out;
   for (std::size_t i = 0; i < plan.archives.size(); ++i) {
-    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), table_name_text(plan.archives[i].schema, plan.archives[i].table), {}, plan.archives[i].is_mapped};
+    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), table_name_text(plan.archives[i].schema, plan.archives[i].table), {}, plan.archives[i].is_mapped, ""};
     if (i > 0) {
       const sdk::Dependent& d = plan.dependents[i - 1];
       entry.table = table_name_text(d.schema, d.table);
+      if (d.parent > 0) entry.of = table_name_text(plan.dependents[d.parent - 1].schema, plan.dependents[d.parent - 1].table);
       for (std::size_t c = 0; c < d.columns.size(); ++c) entry.on.emplace_back(d.columns[c], d.parent_columns[c]);
     }
     out.push_back(std::move(entry));
@@ -39,11 +40,11 @@ std::vector<KeptTable> kept_tables(const Json& record) {
   if (found != record.end() && found->is_array()) {
     for (const Json& entry : *found) {
       if (out.size() >= most_tables || !entry.is_object()) break;
-      KeptTable table{foreign_text(entry, "table"), foreign_text(entry, "archive"), pairs_in(entry), foreign_text(entry, "kind") == "move"};
+      KeptTable table{foreign_text(entry, "table"), foreign_text(entry, "archive"), pairs_in(entry), foreign_text(entry, "kind") == "move", foreign_text(entry, "of")};
       if (!table.table.empty() && !table.archive.empty()) out.push_back(std::move(table));
     }
   } else if (!foreign_text(record, "archive").empty()) {
-    out.push_back({foreign_text(record, "table"), foreign_text(record, "archive"), {}, false});
+    out.push_back({foreign_text(record, "table"), foreign_text(record, "archive"), {}, false, ""});
   }
   return out;
 }
@@ -57,6 +58,7 @@ Json archive_record(const std::vector<KeptTable>& tables) {
       entry["on"] = Json::array();
       for (const auto& [column, parent] : table.on) entry["on"].push_back({column, parent});
     }
+    if (!table.of.empty()) entry["of"] = table.of;
     out.push_back(std::move(entry));
   }
   return out;

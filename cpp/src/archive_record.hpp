@@ -17,6 +17,7 @@ struct KeptTable {
   std::string archive;
   std::vector<std::pair<std::string, std::string>> on;  ///< of a dependent: its column and its parent's
   bool is_moved = false;  ///< into a table of somebody else's, where rows do not tell which run they went by
+  std::string of{};                                     ///< the dependent that is its parent; empty: the policy's own table
 };
 
 /// The policy's own table first, then its dependents; none when nothing is kept.

@@ -112,6 +112,18 @@ void check_hold(Session& session, Catalogue& catalogue, const Hold& hold, const 
   if (const auto* keys = std::get_if<rule::ReferencedBy>(&hold.rule.node().rule)) check_keys(session, *keys, table, input);
 }
 
+namespace {
+
+// Of a row of the purge's own table: it would take such rows of the dependent along.
+Predicate goes_with(const sdk::Dependent& d, const Predicate& rows, const std::vector<sdk::Dependent>& dependents) {
+  rule::ReferencedBy child{table_name_text(d.schema, d.table), {}, std::make_shared<const Predicate>(rows)};
+  for (std::size_t i = 0; i < d.columns.size(); ++i) child.on.push_back({d.columns[i], PK_EQ, d.parent_columns[i]});
+  const Predicate here = Predicate::referenced_by(std::move(child));
+  return d.parent == 0 ? here : goes_with(dependents.at(d.parent - 1), here, dependents);
+}
+
+}  // namespace
+
 std::vector<HoldInForce> holds_in_force(Session& session, Catalogue& catalogue, const std::vector<sdk::RunRecord>& notes, const sdk::Table& table,
                                         const std::vector<sdk::Dependent>& dependents) {
   std::vector<HoldInForce> out;
@@ -127,9 +139,7 @@ std::vector<HoldInForce> holds_in_force(Session& session, Catalogue& catalogue, 
         if (!is_on(catalogue, hold, name, d.schema, d.table)) continue;
         const std::string child = table_name_text(d.schema, d.table);
         check_hold(session, catalogue, hold, catalogue.table(child));
-        rule::ReferencedBy goes_with{child, {}, std::make_shared<const Predicate>(perhaps_held(hold.rule))};
-        for (std::size_t i = 0; i < d.columns.size(); ++i) goes_with.on.push_back({d.columns[i], PK_EQ, d.parent_columns[i]});
-        out.push_back({hold.id, hold.form, hold.reason, Predicate::negation(Predicate::referenced_by(std::move(goes_with)))});
+        out.push_back({hold.id, hold.form, hold.reason, Predicate::negation(goes_with(d, perhaps_held(hold.rule), dependents))});
       }
     } catch (const EngineError& e) {
       refuse_hold(hold.id, "on " + printable(hold.table) + " can't be followed: " + e.message());

@@ -54,14 +54,37 @@ const Table& readable(const Table& table) {
   refuse("privilege", "this user may not read " + full_name(table) + ", which decides what may go; an administrator can run: " + hint);
 }
 
+void warn_unless_indexed(const sdk::Reference& r, PolicyPlan& plan) {
+  if (r.child_indexed) return;
+  std::string columns;
+  for (const std::string& c : r.child_columns) columns += (columns.empty() ? "" : ", ") + c;
+  plan.warnings.push_back({"unindexed_reference", table_name_text(r.child_schema, r.child_table) + " has no index on (" + columns + "): each chunk may scan it; add one"});
+}
+
+// The foreign key is what a dependent is declared by: its rows are gone before those it refers to.
+bool is_declared(const sdk::Reference& r, const std::vector<sdk::Dependent>& dependents, std::size_t parent) {
+  return std::any_of(dependents.begin(), dependents.end(), [&](const sdk::Dependent& d) {
+    if (d.parent != parent || d.schema != r.child_schema || d.table != r.child_table || d.columns.size() != r.child_columns.size()) return false;
+    for (std::size_t i = 0; i < d.columns.size(); ++i) {
+      const auto at = std::find(r.child_columns.begin(), r.child_columns.end(), d.columns[i]);
+      if (at == r.child_columns.end() || r.parent_columns.at(static_cast<std::size_t>(at - r.child_columns.begin())) != d.parent_columns[i]) return false;
+    }
+    return true;
+  });
+}
+
 // What a delete of these rows would do to other tables behind our back.
 void check_references(Catalogue& catalogue, const Table& table, PolicyPlan& plan) {
   for (const sdk::Reference& r : table.references) {
     if (!r.enforced) continue;
     const std::string child = table_name_text(r.child_schema, r.child_table);
+    if (is_declared(r, plan.dependents, 0)) {
+      warn_unless_indexed(r, plan);
+      continue;
+    }
     if (r.action == PK_FK_CASCADE) {
       refuse("cascade", "foreign key " + r.name + " of " + child + " cascades from " + full_name(table) +
-                            ": the database would delete its rows uncounted and outside the chunk's budget; purge " + child + " by a policy of its own first, or change the constraint");
+                            ": the database would delete its rows uncounted and outside the chunk's budget; name " + child + " among the policy's dependents, or change the constraint");
     }
     if (r.action != PK_FK_RESTRICT) {
       refuse("set_null", "foreign key " + r.name + " of " + child + " would change its rows when rows of " + full_name(table) + " go (SET NULL or SET DEFAULT); change the constraint first");
@@ -69,11 +92,40 @@ void check_references(Catalogue& catalogue, const Table& table, PolicyPlan& plan
     if (const Table* referring = catalogue.find(child)) readable(*referring);
     plan.guards.push_back(r);
     plan.warnings.push_back({"foreign_key", "rows that " + child + " refers to (" + r.name + ") stay and are reported as blocked"});
-    if (!r.child_indexed) {
-      std::string columns;
-      for (const std::string& c : r.child_columns) columns += (columns.empty() ? "" : ", ") + c;
-      plan.warnings.push_back({"unindexed_reference", child + " has no index on (" + columns + "): each chunk may scan it; add one"});
+    warn_unless_indexed(r, plan);
+  }
+  for (std::size_t i = 0; i < plan.dependents.size(); ++i) {
+    const sdk::Dependent& d = plan.dependents[i];
+    for (const sdk::Reference& r : catalogue.table(table_name_text(d.schema, d.table)).references) {
+      if (r.enforced && is_declared(r, plan.dependents, i + 1)) warn_unless_indexed(r, plan);
     }
+  }
+}
+
+void warn_of_absent(const std::vector<std::string>& absent, PolicyPlan& plan) {
+  if (absent.empty()) return;
+  std::string names;
+  for (const std::string& name : absent) names += (names.empty() ? "" : ", ") + name;
+  plan.warnings.push_back({"dependent_absent", "passed over, because there is no such table or column here: " + names});
+}
+
+void refuse_undeclared(Catalogue& catalogue, const std::vector<sdk::Dependent>& dependents) {
+  for (std::size_t i = 0; i < dependents.size(); ++i) {
+    const std::string name = table_name_text(dependents[i].schema, dependents[i].table);
+    for (const sdk::Reference& r : catalogue.table(name).references) {
+      if (!r.enforced || r.action == PK_FK_RESTRICT || is_declared(r, dependents, i + 1)) continue;
+      refuse("cascade", "foreign key " + r.name + " of " + r.child_table + " would change or delete rows when rows of the dependent " + name +
+                            " go; name " + r.child_table + " as a dependent of it, or change the constraint first");
+    }
+  }
+}
+
+bool has_column(const Table& table, const std::string& name) {
+  try {
+    resolve_column(table, name);
+    return true;
+  } catch (const EngineError&) {
+    return false;
   }
 }
 
@@ -85,6 +137,24 @@ bool looks_elsewhere(const Predicate& p) {
   if (const auto* r = std::get_if<rule::Any>(&node)) return any(r->children);
   if (const auto* r = std::get_if<rule::Not>(&node)) return looks_elsewhere(r->child[0]);
   return false;
+}
+
+// A table that the rule looks at and that is not there, as written.
+std::optional<std::string> absent_table(Catalogue& catalogue, const Predicate& p) {
+  const auto& node = p.node().rule;
+  const auto first = [&](const std::vector<Predicate>& list) -> std::optional<std::string> {
+    for (const Predicate& child : list) {
+      if (auto found = absent_table(catalogue, child)) return found;
+    }
+    return std::nullopt;
+  };
+  if (const auto* r = std::get_if<rule::All>(&node)) return first(r->children);
+  if (const auto* r = std::get_if<rule::Any>(&node)) return first(r->children);
+  if (const auto* r = std::get_if<rule::Not>(&node)) return first(r->child);
+  const auto* reference = std::get_if<rule::ReferencedBy>(&node);
+  if (reference == nullptr) return std::nullopt;
+  if (catalogue.find(reference->table) == nullptr) return reference->table;
+  return reference->where ? absent_table(catalogue, *reference->where) : std::nullopt;
 }
 
 // Rows that match, or nothing when the budget ran out.
@@ -209,10 +279,11 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   plan.now_ns = options.now_ns.value_or(server.clock_utc_ns);
   plan.cutoff_ns = cutoff_before(plan.now_ns, policy.grace_ns, policy.table);
   const Table* table = policy.optional ? catalogue.find(policy.table) : &catalogue.table(policy.table);
-  if (table == nullptr) {
+  const std::optional<std::string> absent = table == nullptr ? policy.table : policy.optional ? absent_table(catalogue, policy.deletable()) : std::nullopt;
+  if (absent) {
     plan.skipped = true;
     plan.exact = true;
-    plan.warnings.push_back({"table_absent", "table " + policy.table + " does not exist here; the policy is skipped"});
+    plan.warnings.push_back({"table_absent", "table " + printable(*absent) + (table == nullptr ? "" : ", which the rule looks at,") + " does not exist here; the policy is skipped"});
     return plan;
   }
   plan.table = *table;
@@ -221,8 +292,10 @@ PolicyPlan plan_policy(Session& session, Catalogue& catalogue, const Policy& pol
   const LowerInput input = catalogue.input(*table, plan.now_ns, policy, options.zones);
   const std::vector<TimeUse> uses = time_uses(policy.where, input);
   plan.cutoff_ns = common_cutoff(uses, policy, plan.now_ns);
+  std::vector<std::string> passed_over;
+  plan.dependents = resolve_dependents(catalogue, policy, plan.table, &passed_over);
+  warn_of_absent(passed_over, plan);
   check_references(catalogue, plan.table, plan);
-  plan.dependents = resolve_dependents(catalogue, policy, plan.table);
   plan.holds = holds_in_force(session, catalogue, notes, plan.table, plan.dependents);
   const LoweredPredicate predicate = lower(purgeable(policy, plan.holds), input);
   plan_archives(catalogue, policy, options.archive, options.zones, plan);
@@ -296,27 +369,40 @@ LowerInput Catalogue::input(const Table& table, std::int64_t now_ns, std::int64_
   return LowerInput{table, now_ns, grace_ns, zones, [this](const std::string& name) -> const Table& { return readable(this->table(name)); }};
 }
 
-std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const Table& table) {
+std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const Table& table, std::vector<std::string>* absent) {
   std::vector<sdk::Dependent> out;
+  std::map<std::string, std::uint32_t> place_of;  // by the table as written; of those that are there
   for (const DependentRule& rule : policy.dependents) {
+    const auto place = place_of.find(rule.of);
     const Table* child = rule.optional ? catalogue.find(rule.table) : &catalogue.table(rule.table);
-    if (child == nullptr) continue;
-    check_kind(*child);
-    for (const sdk::Reference& r : child->references) {
-      if (r.enforced && r.action != PK_FK_RESTRICT) {
-        refuse("cascade", "foreign key " + r.name + " of " + r.child_table + " would change or delete rows when rows of the dependent " + full_name(*child) + " go; change the constraint first");
-      }
+    const bool has_parent = rule.of.empty() || place != place_of.end();
+    const Table* parent = rule.of.empty() ? &table : nullptr;
+    if (has_parent && parent == nullptr) parent = catalogue.find(table_name_text(out.at(place->second - 1).schema, out.at(place->second - 1).table));
+    const bool joins = child != nullptr && parent != nullptr && std::all_of(rule.on.begin(), rule.on.end(), [&](const auto& on) { return !rule.optional || (has_column(*child, on.first) && has_column(*parent, on.second)); });
+    if (!joins) {
+      if (absent != nullptr) absent->push_back(printable(rule.table));
+      continue;
     }
+    check_kind(*child);
     sdk::Dependent d;
     d.schema = child->schema;
     d.table = child->name;
     d.unless_referenced = rule.unless_referenced;
+    if (!rule.of.empty()) {
+      // Both levels go before what they hang on, or nobody would know any more which rows hung on it.
+      d.parent = place->second;
+      d.unless_referenced = out.at(d.parent - 1).unless_referenced = false;
+    }
     for (const auto& [child_column, parent_column] : rule.on) {
       d.columns.push_back(resolve_column(*child, child_column).name);
-      d.parent_columns.push_back(resolve_column(table, parent_column).name);
+      d.parent_columns.push_back(resolve_column(*parent, parent_column).name);
     }
     out.push_back(std::move(d));
+    const bool keyed = std::any_of(parent->references.begin(), parent->references.end(), [&](const sdk::Reference& r) { return r.enforced && is_declared(r, {out.back()}, out.back().parent); });
+    if (keyed) out.back().unless_referenced = false;  // what a foreign key refers to is unique: no other row has its values
+    place_of[rule.table] = static_cast<std::uint32_t>(out.size());
   }
+  refuse_undeclared(catalogue, out);
   return out;
 }
 

@@ -92,6 +92,10 @@ void Policy::check() const {
   for (const DependentRule& d : dependents) {
     parse_table_name(d.table);
     if (d.on.empty()) bad_policy("policy " + printable(name) + ": dependent " + printable(d.table) + " needs on = { CHILD_COLUMN = \"COLUMN\" }");
+    const auto before = std::find_if(dependents.begin(), dependents.end(), [&](const DependentRule& other) { return &other == &d || other.table == d.of; });
+    if (!d.of.empty() && &*before == &d) {
+      bad_policy("policy " + printable(name) + ": dependent " + printable(d.table) + " is of " + printable(d.of) + ", which must stand before it among the dependents");
+    }
   }
   if (moved_to && !archive.empty()) bad_policy("policy " + printable(name) + " has two archives");
   const auto mapped = std::find_if(dependents.begin(), dependents.end(), [](const DependentRule& d) { return d.moved_to.has_value(); });
@@ -126,6 +130,7 @@ std::string Policy::to_json() const {
       for (const auto& [child, parent] : d.on) on[child] = parent;
       out["dependents"].push_back({{"table", d.table}, {"on", on}, {"unless_referenced", d.unless_referenced}, {"optional", d.optional}});
       if (d.moved_to) out["dependents"].back()["archive"] = Json::parse(d.moved_to->to_json());
+      if (!d.of.empty()) out["dependents"].back()["of"] = d.of;
     }
   }
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -153,7 +158,7 @@ Policy Policy::from_json(std::string_view text) {
   const Json dependents = json.value("dependents", Json::array());
   if (!dependents.is_array()) bad_policy("dependents must be a list");
   for (const Json& d : dependents) {
-    only_keys(d, {"table", "on", "unless_referenced", "optional", "archive"}, "a dependent");
+    only_keys(d, {"table", "on", "unless_referenced", "optional", "archive", "of"}, "a dependent");
     DependentRule rule;
     rule.table = text_member(d, "table", "a dependent");
     const Json on = d.value("on", Json::object());
@@ -165,6 +170,7 @@ Policy Policy::from_json(std::string_view text) {
     rule.unless_referenced = bool_member(d, "unless_referenced", "a dependent", true);
     rule.optional = bool_member(d, "optional", "a dependent", false);
     if (d.contains("archive")) rule.moved_to = ArchiveMapping::from_json(d["archive"].dump());
+    rule.of = text_member(d, "of", "a dependent", "");
     out.dependents.push_back(std::move(rule));
   }
   out.check();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -26,12 +27,17 @@ struct Kept {
   std::vector<KeptTable> tables;
 };
 
+struct Ancestor {
+  Table table;
+  std::vector<std::pair<std::string, std::string>> on;  ///< its child's column and its own
+};
+
 /// A table with what is wanted of it, before conditions are made concrete.
 struct Wanted {
   KeptTable entry;
   Table source;
   Table archive;
-  std::optional<Table> parent;  ///< of a dependent
+  std::vector<Ancestor> ancestors;  ///< of a dependent: its parent, and so on up to the policy's own table
 };
 
 std::string listed(const std::vector<std::string>& names) {
@@ -150,19 +156,24 @@ std::vector<Wanted> wanted_tables(Session& session, const RestoreOptions& option
   std::vector<std::string> names;
   for (const Kept& policy : kept) {
     if (!options.policies.empty() && std::find(options.policies.begin(), options.policies.end(), policy.policy) == options.policies.end()) continue;
-    std::optional<Table> parent;
+    std::map<std::string, std::pair<Table, std::vector<Ancestor>>> before;
     for (const KeptTable& entry : policy.tables) {
       if (!options.policies.empty()) refuse_shared(options, kept, policy.policy, entry.archive);
       Table source = described(session, entry.table, "table " + printable(entry.table) + " is not there any more; make it again with the columns it had, then restore");
       check_source(source);
-      if (&entry == &policy.tables[0]) parent = source;
+      std::vector<Ancestor> ancestors;
+      if (const auto parent = before.find(entry.of.empty() ? policy.tables[0].table : entry.of); parent != before.end() && !entry.on.empty()) {
+        ancestors = parent->second.second;
+        ancestors.insert(ancestors.begin(), Ancestor{parent->second.first, entry.on});
+      }
+      before.emplace(entry.table, std::pair(source, ancestors));
       names.push_back(entry.table);
       const bool known = std::any_of(out.begin(), out.end(), [&](const Wanted& w) { return w.entry.archive == entry.archive; });
       if (known || !is_wanted(session, options, source)) continue;
       if (entry.is_moved) refuse_moved(session, entry, policy.policy, source);
       Table archive = described(session, entry.archive, "archive table " + printable(entry.archive) + " is not there any more, so its rows of table " + printable(entry.table) + " can't be restored; nothing was changed");
       sdk::check_restorable(source, archive);
-      out.push_back({entry, std::move(source), std::move(archive), entry.on.empty() ? std::nullopt : parent});
+      out.push_back({entry, std::move(source), std::move(archive), std::move(ancestors)});
     }
   }
   if (out.empty()) bad_policy("run " + printable(options.restored_run_id) + " kept no rows of the tables named; it kept rows of " + listed(names));
@@ -211,15 +222,17 @@ bool has_columns(const Table& table, const RestoreOptions& options) {
 // Children that do not name the subject themselves come back with its parents.
 void add_subject(const Wanted& table, const RestoreOptions& options, std::vector<Predicate>& all) {
   if (options.where.empty()) return;
-  if (!table.parent || has_columns(table.archive, options)) {
+  if (table.ancestors.empty() || has_columns(table.archive, options)) {
     all.push_back(subject_of(table.archive, options));
     return;
   }
-  rule::ReferencedBy rule;
-  rule.table = table_name_text(table.parent->schema, table.parent->name);
-  for (const auto& [column, parent] : table.entry.on) rule.on.push_back({parent, PK_EQ, column});
-  rule.where = std::make_shared<const Predicate>(subject_of(*table.parent, options));
-  all.push_back(Predicate::referenced_by(std::move(rule)));
+  Predicate condition = subject_of(table.ancestors.back().table, options);
+  for (auto step = table.ancestors.rbegin(); step != table.ancestors.rend(); ++step) {
+    rule::ReferencedBy rule{table_name_text(step->table.schema, step->table.name), {}, std::make_shared<const Predicate>(std::move(condition))};
+    for (const auto& [column, parent] : step->on) rule.on.push_back({parent, PK_EQ, column});
+    condition = Predicate::referenced_by(std::move(rule));
+  }
+  all.push_back(condition);
 }
 
 Predicate archived_before(std::int64_t instant_ns, std::int64_t now_ns) {

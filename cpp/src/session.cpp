@@ -309,7 +309,7 @@ PurgeSpec::PurgeSpec(const sdk::Table& table, const pk_predicate& predicate, con
     auto& parents = lists_.emplace_back();
     for (const std::string& column : d.parent_columns) parents.push_back(to_text(column));
     dependent_views_.push_back({to_text(d.schema), to_text(d.table), columns.data(), parents.data(), columns.size(),
-                                static_cast<std::uint8_t>(d.unless_referenced), {}});
+                                static_cast<std::uint8_t>(d.unless_referenced), {}, d.parent});
   }
   archive_columns_.reserve(archives_.size());
   for (const sdk::ArchiveTable& a : archives_) {

@@ -79,7 +79,7 @@ ChunkDelete chunk_delete(const DeleteShape& shape, const AddSql& add_range, cons
   // Two statements over the same range take the same rows unless a limit or other rows decide which.
   const bool keeps = shape.archives || (shape.sink != nullptr && !shape.dialect->has_returning());
   const bool archives_by_keys = keeps && (others || add_tail);
-  const bool needs_keys = archives_by_keys || (!shape.collect.empty() && !shape.dialect->has_returning());
+  const bool needs_keys = archives_by_keys || (!shape.collect.empty() && (shape.children_first || !shape.dialect->has_returning()));
   if (!has_key && (needs_keys || reads_itself(shape))) {
     throw Error(PK_NOT_SUPPORTED, "table " + shape.table->name + " has no primary key and no unique key over whole NOT NULL columns, which " +
                                       (archives_by_keys ? "archiving its rows" : needs_keys ? "deleting its dependents with it" : "comparing its rows with each other") +

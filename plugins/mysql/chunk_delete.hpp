@@ -22,6 +22,7 @@ struct DeleteShape {
   std::vector<std::string> collect;  ///< columns that children are deleted by
   bool archives;                     ///< what goes is kept in a table
   const sdk::SinkWriter* sink;       ///< what goes is given to this, or nullptr
+  bool children_first;               ///< children go between the rows' being locked and their going
 };
 
 struct ChunkDelete {

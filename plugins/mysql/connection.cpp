@@ -117,7 +117,7 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   move_.reset();
   if (is_move(purge.walk)) return prepare_move(purge);
   leftovers_.look(line_, purge.schema, purge.table);
-  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr, sink(0)};
+  const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr, sink(0), children_first_};
   walk_.emplace(static_cast<SqlSession&>(*this), shape, path_of(dialect_, table, *purge.predicate, purge.walk));
   by_keys_.emplace(dialect_, table);
   std::vector<std::string> statements;
@@ -149,6 +149,7 @@ std::int64_t MysqlConnection::remove(const ChunkDelete& chunk, const sdk::Row& s
   collected_ = sink(0) == nullptr ? fetch(chunk.sql, slots) : give_away(*sink(0), chunk.sql, slots);
   sdk::Rows keys;
   for (const sdk::Row& row : collected_) keys.emplace_back(row.begin() + static_cast<std::ptrdiff_t>(collect_.size()), row.end());
+  if (children_first_) delete_children_first();
   const std::int64_t deleted = by_keys_->run(static_cast<SqlSession&>(*this), keys, archive(0));
   if (deleted != static_cast<std::int64_t>(collected_.size())) {
     throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");

@@ -34,11 +34,7 @@ std::string addresses_of(const Rows& locked) {
 std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
   walk_.reset();
   care_ = {};
-  children_first_ = std::any_of(purge.dependents.begin(), purge.dependents.end(), [](const auto& d) { return !d.unless_referenced; });
-  if (purge.walk == "key") {
-    if (children_first_) throw Error(PK_NOT_SUPPORTED, "key ranges are not offered for a table with dependents");
-    return SqlConnection::prepare(purge);
-  }
+  if (purge.walk == "key") return SqlConnection::prepare(purge);
   prepare_common(purge);
   const sdk::Table& table = known(purge);
   const std::int64_t oid = table_oid(purge);
@@ -62,13 +58,10 @@ std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
   } else {
     walk_ = make_tid_walk(session, *this, dialect_, oid);
   }
-  if (children_first_) {
-    for (const Leaf& leaf : read_leaves(session, oid, line_.server_version())) {
-      if (leaf.may_update) continue;
-      const std::string leaf_name = sdk::qualified(dialect_, leaf.schema, leaf.name);
-      throw Error(PK_PRIVILEGE, "rows of " + leaf_name + " must be locked before their dependents go, and PostgreSQL asks for UPDATE to do that: GRANT UPDATE ON " +
-                                    leaf_name + " TO " + user_);
-    }
+  if (children_first_) require_lock_right(purge);
+  for (std::size_t i = 0; i < purge.dependents.size(); ++i) {
+    const sdk::Dependent& d = purge.dependents[i];
+    if (!sdk::collected_columns(purge.dependents, static_cast<std::uint32_t>(i) + 1).empty()) require_lock_right(table_of(d.schema, d.table));
   }
   std::vector<std::string> statements = walk_->statements();
   if (children_first_) add_statement(statements, removal_by_address(read_leaves(session, oid, line_.server_version()).front()));
@@ -76,6 +69,15 @@ std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
     add_statement(statements, dependent_delete(purge_.dependents[i], array_types(purge_.dependents[i])), i + 1);
   }
   return statements;
+}
+
+void PgConnection::require_lock_right(const sdk::Purge& table) {
+  for (const Leaf& leaf : read_leaves(static_cast<SqlSession&>(*this), table_oid(table), line_.server_version())) {
+    if (leaf.may_update) continue;
+    const std::string leaf_name = sdk::qualified(dialect_, leaf.schema, leaf.name);
+    throw Error(PK_PRIVILEGE, "rows of " + leaf_name + " must be locked before their dependents go, and PostgreSQL asks for UPDATE to do that: GRANT UPDATE ON " +
+                                  leaf_name + " TO " + user_);
+  }
 }
 
 std::string PgConnection::target(const Leaf& leaf) const {
@@ -126,6 +128,8 @@ RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& r
   Rows locked = fetch(sql);
   const auto rows = static_cast<std::int64_t>(locked.size());
   if (rows > max_rows) {
+    collected_.clear();
+    children_deleted_.assign(purge_.dependents.size(), 0);
     line_.undo_range();
     return {rows, true};
   }
@@ -142,13 +146,10 @@ Sql PgConnection::removal_by_address(const Leaf& leaf) const {
 // The locked rows can't change any more, so they go by their address: children first, because a foreign key without
 // cascade forbids the other order and one with cascade would delete them uncounted.
 std::int64_t PgConnection::remove_with_children(const Leaf& leaf, const Rows& locked) {
-  children_deleted_.assign(purge_.dependents.size(), 0);
   collected_.clear();
   for (const Row& row : locked) collected_.emplace_back(row.begin() + 1, row.end());
   if (locked.empty()) return 0;
-  for (std::size_t i = 0; i < purge_.dependents.size(); ++i) {
-    if (!purge_.dependents[i].unless_referenced) children_deleted_[i] = delete_dependent(i);
-  }
+  delete_children_first();
   const sdk::Row addresses{Value::string(addresses_of(locked))};
   const Sql sql = removal_by_address(leaf);
   const std::int64_t deleted = run_keeping(0, sql, addresses);

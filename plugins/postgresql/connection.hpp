@@ -37,7 +37,6 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void ledger_create() override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   void commit() override;
-  std::int64_t delete_children(std::size_t index) override;
   std::vector<std::string> split(std::size_t parts) override { return walk_ ? walk_->split(parts) : std::vector<std::string>{}; }
   double replica_lag() override;
   double own_lag() override;
@@ -77,7 +76,10 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   Removed remove_to_sink(const sdk::SinkWriter& writer, const sdk::Sql& statement, std::int64_t max_rows);
   std::int64_t remove_with_children(const Leaf& leaf, const sdk::Rows& locked);
   sdk::Sql removal_by_address(const Leaf& leaf) const;
-  std::int64_t delete_dependent(std::size_t index);
+  sdk::Rows read_child_rows(std::size_t index, const sdk::Rows& parents, const std::vector<std::string>& columns) override;
+  std::int64_t delete_child_rows(std::size_t index, const sdk::Rows& parents) override;
+  std::vector<sdk::Value> parent_arrays(const sdk::Dependent& dependent, const sdk::Rows& parents);
+  void require_lock_right(const sdk::Purge& table);
   sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;
   std::vector<std::string> array_types(const sdk::Dependent& dependent);
   bool spares_others() const { return gauge_ && gauge_->others_at_work(); }
@@ -118,8 +120,6 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::string user_;
   std::string sslmode_;
   bool unwrapped_ = false;       // the predicate is written as it is, see removal()
-  bool children_first_ = false;  // dependents that refer to the row go before it
-  std::vector<std::int64_t> children_deleted_;
   Care care_;
   std::optional<PressureGauge> gauge_;
   std::unique_ptr<Walk> walk_;  // none: ranges of the key, as the SDK does it

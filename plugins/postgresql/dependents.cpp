@@ -28,7 +28,7 @@ void add_element(std::string& array, const std::string& text) {
 }  // namespace
 
 std::vector<std::string> PgConnection::array_types(const sdk::Dependent& dependent) {
-  const sdk::Table& parent = known(purge_);
+  const sdk::Table& parent = archived_table(purge_, dependent.parent);
   std::vector<std::string> types;
   for (const std::string& name : dependent.parent_columns) {
     const sdk::Column* column = parent.find(name);
@@ -68,14 +68,15 @@ sdk::Sql PgConnection::dependent_delete(const sdk::Dependent& dependent, const s
   return sql;
 }
 
-std::int64_t PgConnection::delete_dependent(std::size_t index) {
-  const sdk::Dependent& dependent = purge_.dependents.at(index);
+// One array for each column, or nothing when no parent has values that a child could have.
+std::vector<Value> PgConnection::parent_arrays(const sdk::Dependent& dependent, const sdk::Rows& parents) {
+  const std::vector<std::string> collected = sdk::collected_columns(purge_.dependents, dependent.parent);
   std::vector<std::size_t> positions;
   for (const std::string& name : dependent.parent_columns) {
-    positions.push_back(static_cast<std::size_t>(std::find(collect_.begin(), collect_.end(), name) - collect_.begin()));
+    positions.push_back(static_cast<std::size_t>(std::find(collected.begin(), collected.end(), name) - collected.begin()));
   }
   std::set<std::vector<std::string>> tuples;
-  for (const Row& parent : collected_) {
+  for (const Row& parent : parents) {
     std::vector<std::string> tuple;
     for (const std::size_t position : positions) {
       const Param text = to_param(parent.at(position));
@@ -84,19 +85,42 @@ std::int64_t PgConnection::delete_dependent(std::size_t index) {
     }
     if (tuple.size() == positions.size()) tuples.insert(std::move(tuple));
   }
-  if (tuples.empty()) return 0;
   std::vector<Value> arrays;
+  if (tuples.empty()) return arrays;
   for (std::size_t i = 0; i < positions.size(); ++i) {
     std::string array = "{";
     for (const auto& tuple : tuples) add_element(array, tuple[i]);
     arrays.push_back(Value::string(array + "}"));
   }
-  return run_keeping(index + 1, dependent_delete(dependent, array_types(dependent)), arrays);
+  return arrays;
 }
 
-std::int64_t PgConnection::delete_children(std::size_t index) {
-  if (children_first_ && !purge_.dependents.at(index).unless_referenced) return children_deleted_.at(index);
-  return delete_dependent(index);
+std::int64_t PgConnection::delete_child_rows(std::size_t index, const sdk::Rows& parents) {
+  const sdk::Dependent& dependent = purge_.dependents.at(index);
+  const std::vector<Value> arrays = parent_arrays(dependent, parents);
+  return arrays.empty() ? 0 : run_keeping(index + 1, dependent_delete(dependent, array_types(dependent)), arrays);
+}
+
+sdk::Rows PgConnection::read_child_rows(std::size_t index, const sdk::Rows& parents, const std::vector<std::string>& columns) {
+  const sdk::Dependent& dependent = purge_.dependents.at(index);
+  const std::vector<Value> arrays = parent_arrays(dependent, parents);
+  if (arrays.empty()) return {};
+  std::string list;
+  std::string names;
+  std::string equal;
+  const std::vector<std::string> types = array_types(dependent);
+  for (const std::string& column : columns) list += (list.empty() ? "" : ", ") + std::string("pk_child.") + dialect_.quote(column);
+  sdk::Sql sql(dialect_);
+  sql << "SELECT " << list << " FROM " << sdk::qualified(dialect_, dependent.schema, dependent.table) << " AS pk_child, ROWS FROM (";
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    sql << (i > 0 ? ", " : "") << "pg_catalog.unnest(";
+    sql.slot(i) << "::" << types[i] << ")";
+    const std::string name = "c" + std::to_string(i + 1);
+    names += (i > 0 ? ", " : "") + name;
+    equal += (i > 0 ? " AND pk_child." : "pk_child.") + dialect_.quote(dependent.columns[i]) + " = pk_gone." + name;
+  }
+  sql << ") AS pk_gone(" << names << ") WHERE " << equal << " FOR UPDATE OF pk_child";
+  return fetch(sql, arrays);
 }
 
 }  // namespace purgekit::postgresql

@@ -73,6 +73,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void rollback() override;
 
  protected:
+  std::vector<sdk::KeyColumn> row_address() override;
   const sdk::Dialect& dialect() const override { return dialect_; }
   std::int64_t execute(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.execute(text, params); }
   sdk::Rows query(const std::string& text, const std::vector<sdk::Value>& params) override { return db_.query(text, params); }

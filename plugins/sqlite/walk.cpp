@@ -151,6 +151,11 @@ std::int64_t SqliteConnection::delete_children(std::size_t index) {
   }
 }
 
+std::vector<sdk::KeyColumn> SqliteConnection::row_address() {
+  if (way_ == Way::key) return SqlConnection::row_address();
+  return {{rowid_, PK_COLUMN_INT}};
+}
+
 /// SQLite does not name the constraint; where only one can be meant, we do.
 sdk::Error SqliteConnection::explained(const Error& error) const {
   Error out(error.code() == PK_NOT_FOUND ? PK_SCHEMA_CHANGED : error.code(), "deleting from " + purge_.table + ": " + error.message());

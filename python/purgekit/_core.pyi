@@ -121,10 +121,11 @@ class Dependent:
         unless_referenced: bool = True,
         optional: bool = False,
         archive: ArchiveMapping | None = None,
+        of: str = "",
     ) -> None:
         """``on`` maps child column to parent column. ``unless_referenced``: keep a child while any row of the parent
-        table still has its values. ``optional``: skipped when the table does not exist. ``archive``: see
-        ``pk.dependent``.
+        table still has its values. ``optional``: skipped when the table or a column does not exist. ``archive``: see
+        ``pk.dependent``. ``of``: the dependent before it whose children these are.
         """
     @property
     def table(self) -> str: ...
@@ -136,6 +137,8 @@ class Dependent:
     def optional(self) -> bool: ...
     @property
     def archive(self) -> ArchiveMapping | None: ...
+    @property
+    def of(self) -> str: ...
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
 

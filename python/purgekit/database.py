@@ -20,7 +20,7 @@ from purgekit.evidence.keys import Key, find_key
 from purgekit.fuses import check_within
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
-from purgekit.packs import advice_for
+from purgekit.packs import advice_for, refuse_if_none_is_here
 from purgekit.planfile import PlanFile
 from purgekit.planfile_check import (
     DEFAULT_MAX_AGE,
@@ -163,6 +163,8 @@ class Database:
         native = self._connection.plan(
             listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
         )
+        warned = [{w["code"] for w in entry["warnings"]} for entry in json.loads(native.to_json())["policies"]]
+        refuse_if_none_is_here(listed, ["table_absent" in codes for codes in warned])
         advice = [self._advice(policy, options) + approval_warning(policy) for policy in listed]
         return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=options["archive"])
 
@@ -481,9 +483,11 @@ class Database:
             part = _core.Policy(
                 policy.name,
                 table=policy.table,
-                where=policy.where & advice.where,
+                where=advice.where if advice.of_all else policy.where & advice.where,
                 grace=policy.grace_ns,
+                dependents=policy.dependents,
                 max_fraction=1.0,
+                optional=policy.optional,
             )
             try:
                 entry = Plan(self._connection.plan([part], **{**options, "archive": None})).policies[0]

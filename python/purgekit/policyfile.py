@@ -168,7 +168,12 @@ def _hold(hold: schema.Hold) -> Predicate:
 def _dependent(child: schema.Child) -> Dependent:
     archive = None if child.archive is None else _move(child.archive)
     return dependent(
-        child.table, on=child.on, unless_referenced=child.unless_referenced, optional=child.optional, archive=archive
+        child.table,
+        on=child.on,
+        unless_referenced=child.unless_referenced,
+        optional=child.optional,
+        archive=archive,
+        of=child.of,
     )
 
 

@@ -114,6 +114,7 @@ class Child(Table):
     unless_referenced: bool = True
     optional: bool = False
     archive: Move | None = None
+    of: str = ""
 
 
 class Hold(Rule):

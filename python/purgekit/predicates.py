@@ -202,17 +202,23 @@ def dependent(
     unless_referenced: bool = True,
     optional: bool = False,
     archive: ArchiveMapping | None = None,
+    of: str = "",
 ) -> Dependent:
     """Rows of a child table that go with their parents, in the same transaction.
+
+    Where a foreign key says the same, they go before their parents: it does not matter whether it cascades.
 
     Args:
         table: the child table.
         on: child columns mapped to the parent columns that they equal.
         unless_referenced: keep a child while any row of the parent table still has its values.
-        optional: do without when the table does not exist.
+        optional: do without when the table, or a column of ``on``, does not exist.
         archive: ``pk.move_to(…)``, where the policy has such an archive; without it the rows go into an archive table.
+        of: a dependent named before this one, whose children these are; the policy's own table when empty.
     """
-    return Dependent(table, dict(on), unless_referenced=unless_referenced, optional=optional, archive=archive)
+    return Dependent(
+        table, dict(on), unless_referenced=unless_referenced, optional=optional, archive=archive, of=of
+    )
 
 
 def all_of(*predicates: Predicate) -> Predicate:

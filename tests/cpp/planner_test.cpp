@@ -108,6 +108,38 @@ TEST_F(Planner, RefusesDependentsThatCascadeFurther) {
   EXPECT_EQ(refusal(), "cascade");
 }
 
+TEST_F(Planner, AForeignKeyByWhichADependentIsDeclaredIsNotInTheWay) {
+  with_children();
+  db.child.references = {{"fk2", "", "CHILD", {"T_ID"}, {"ID"}, PK_FK_RESTRICT, true, true}};
+  for (const pk_fk_action action : {PK_FK_CASCADE, PK_FK_SET_NULL, PK_FK_RESTRICT}) {
+    db.table.references = {{"fk", "", "CHILD", {"T_ID"}, {"ID"}, action, false, true}};
+    const Plan p = plan();
+    EXPECT_TRUE(p.policies[0].guards.empty()) << "its rows are gone before those they refer to";
+    EXPECT_FALSE(p.policies[0].dependents.at(0).unless_referenced) << "what a foreign key refers to is unique";
+    EXPECT_TRUE(warns(p, "unindexed_reference"));
+  }
+  db.table.references[0].child_columns = {"OTHER"};
+  db.table.references[0].action = PK_FK_CASCADE;
+  EXPECT_EQ(refusal(), "cascade") << "by another column, other rows would go";
+}
+
+TEST_F(Planner, DependentsOfADependentStandBehindIt) {
+  policy.dependents = {{"CHILD", {{"T_ID", "ID"}}, true, false}, {"CHILD", {{"T_ID", "T_ID"}}, true, false, {}, "CHILD"}};
+  const Plan p = plan();
+  ASSERT_EQ(p.policies[0].dependents.size(), 2u);
+  EXPECT_EQ(p.policies[0].dependents[0].parent, 0u);
+  EXPECT_EQ(p.policies[0].dependents[1].parent, 1u);
+  for (const sdk::Dependent& d : p.policies[0].dependents) EXPECT_FALSE(d.unless_referenced) << "both levels go before what they hang on";
+}
+
+TEST_F(Planner, AnOptionalDependentNeedsItsColumns) {
+  policy.dependents = {{"CHILD", {{"SID", "ID"}}, true, true}, {"CHILD", {{"T_ID", "T_ID"}}, true, true, {}, "NOWHERE"}};
+  policy.dependents.insert(policy.dependents.begin() + 1, {"NOWHERE", {{"X", "ID"}}, true, true});
+  const Plan p = plan();
+  EXPECT_TRUE(p.policies[0].dependents.empty());
+  EXPECT_TRUE(warns(p, "dependent_absent"));
+}
+
 TEST_F(Planner, DependentsGetTheirExactNames) {
   policy.dependents = {{"CHILD", {{"t_id", "id"}}, true, false}, {"NOWHERE", {{"X", "ID"}}, true, true}};
   const Plan p = plan();

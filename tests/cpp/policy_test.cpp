@@ -19,7 +19,7 @@ TEST(Policy, ComesBackFromJson) {
   policy.grace_ns = 90'000'000'000;
   policy.max_fraction = 0.5;
   policy.optional = true;
-  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}};
+  policy.dependents = {{"IDN_SCOPE", {{"SESSION_ID", "ID"}, {"TENANT", "TENANT_ID"}}, false, true}, {"IDN_CLAIM", {{"SCOPE_ID", "ID"}}, false, true, {}, "IDN_SCOPE"}};
   policy.held_while = Predicate::is_null("CLOSED_AT");
   policy.strategy = "swap";
   policy.move_window_ns = 1'500'000'000;
@@ -80,6 +80,7 @@ TEST(Policy, RefusesWhatIsWrong) {
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","optional":1,"where":{"column":"A","null":true}})"), "true or false");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C"}],"where":{"column":"A","null":true}})"), "needs on");
   EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C","on":{"X":1}}],"where":{"column":"A","null":true}})"), "columns");
+  EXPECT_HAS(refusal(R"({"name":"p","table":"T","dependents":[{"table":"C","on":{"X":"ID"},"of":"B"}],"where":{"column":"A","null":true}})"), "must stand before it");
 }
 
 TEST(Policy, FusesComeBackFromJson) {

@@ -121,13 +121,13 @@ def test_plan_warns_of_rows_whose_expiry_lies_ahead(tmp_path: Path) -> None:
     rows = [row("s1", "A", "STORE", 20, 5), row("s2", "A", "STORE", 20, -5), row("s3", "A", "STORE", 1, 5)]
     url = fill(tmp_path / "sessions.db", rows)
     with pk.connect(url) as db:
-        warnings = {w["code"]: w["message"] for w in db.plan(pk.load_policies("wso2-is"), now=NOW).warnings}
+        warnings = {w["code"]: w["message"] for w in db.plan(pk.load_policies("wso2-is/sessions"), now=NOW).warnings}
         assert warnings["expiry_ahead"].startswith("1 of the purgeable rows")
-        by_expiry = db.plan(pk.load_policies("wso2-is", {"by": "expiry"}), now=NOW)
+        by_expiry = db.plan(pk.load_policies("wso2-is/sessions", {"by": "expiry"}), now=NOW)
         assert "expiry_ahead" not in {w["code"] for w in by_expiry.warnings}
     with closing(sqlite3.connect(tmp_path / "sessions.db")) as db2:
         db2.execute("ALTER TABLE IDN_AUTH_SESSION_STORE DROP COLUMN EXPIRY_TIME")
     with pk.connect(url) as db:
-        plan = db.plan(pk.load_policies("wso2-is"), now=NOW)
+        plan = db.plan(pk.load_policies("wso2-is/sessions"), now=NOW)
         assert plan.rows_purgeable == 2
         assert "expiry_ahead" not in {w["code"] for w in plan.warnings}

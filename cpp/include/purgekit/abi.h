@@ -216,7 +216,8 @@ typedef struct pk_server {
   size_t warning_count;
 } pk_server;
 
-/** A child table cleaned in the parent's chunk: rows whose `columns` equal a deleted parent's `parent_columns`. */
+/** A child table cleaned in the parent's chunk: rows whose `columns` equal a deleted parent's `parent_columns`. Without
+ * `unless_referenced` they go before their parents, so that no foreign key is in the way or deletes them uncounted. */
 typedef struct pk_dependent {
   pk_text schema;
   pk_text table;
@@ -224,7 +225,8 @@ typedef struct pk_dependent {
   const pk_text* parent_columns;
   size_t column_count;
   uint8_t unless_referenced; /**< keep the child while any row of the parent table still has these values */
-  uint8_t reserved[7];
+  uint8_t reserved[3];
+  uint32_t parent; /**< 0: the purge's own table; k: dependent k - 1, which stands before this one; neither is unless_referenced then */
 } pk_dependent;
 
 /** What goes into a column of a table that rows are moved into. */

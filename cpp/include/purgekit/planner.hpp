@@ -50,8 +50,8 @@ class Catalogue {
 /// Changes nothing in the database. \throws EngineError when a policy can't be run on this database.
 Plan make_plan(Session& session, const std::vector<Policy>& policies, const PlanOptions& options);
 
-/// Dependents with their tables' and columns' exact names; optional ones that are absent are left out.
-std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const sdk::Table& table);
+/// Dependents with their tables' and columns' exact names; optional ones that are absent are left out, and named in `absent`.
+std::vector<sdk::Dependent> resolve_dependents(Catalogue& catalogue, const Policy& policy, const sdk::Table& table, std::vector<std::string>* absent = nullptr);
 
 /// Share of the table above which a run refuses: the command's, else the policy's, else 0.98.
 double effective_max_fraction(const std::optional<double>& given, const Policy& policy);

@@ -20,8 +20,9 @@ struct DependentRule {
   std::string table;
   std::vector<std::pair<std::string, std::string>> on;  ///< child column, parent column
   bool unless_referenced = true;  ///< keep the child while any row of the parent table still has its values
-  bool optional = false;          ///< skipped when the table does not exist
+  bool optional = false;          ///< skipped when the table, or a column it is joined by, does not exist
   std::optional<ArchiveMapping> moved_to{};  ///< with the policy's own: where its rows go instead of an archive of purgekit's
+  std::string of{};               ///< the dependent before it whose children these are, as that is written; empty: of the policy's own table
   bool operator==(const DependentRule&) const = default;
 };
 
@@ -43,7 +44,7 @@ struct Policy {
   std::int64_t grace_ns = default_grace_ns;
   std::vector<DependentRule> dependents;
   std::optional<double> max_fraction;
-  bool optional = false;  ///< skipped, with a warning, when the table does not exist
+  bool optional = false;  ///< skipped, with a warning, when the table, or one that the rule looks at, does not exist
   /// A row that satisfies `where` stays as long as this is true of it: it counts as purgeable, and goes in a later pass. For
   /// order between rows of one table, such as a tombstone and what it hides.
   std::optional<Predicate> held_while;

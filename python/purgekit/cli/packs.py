@@ -15,7 +15,12 @@ def packs(
         Optional[str],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
         typer.Argument(metavar="NAME", help="Show this pack's policies."),
     ] = None,
-    notes: Annotated[bool, typer.Option("--notes", help="Tell how each differs from the vendor's procedure.")] = False,
+    notes: Annotated[
+        bool,
+        typer.Option(
+            "--notes", help="What to switch off, rehearsing, schedules, and why rules differ from the vendor's."
+        ),
+    ] = False,
     json: options.AsJson = False,
 ) -> None:
     """List policy packs; with NAME, a pack's policies with table, rule, grace and parameters.
@@ -41,13 +46,16 @@ def _document(pack: Any) -> dict[str, Any]:
 
     policies = []
     for entry in pack.policies:
-        policy = entry.with_values({}).policy
+        built = [one.policy for one in entry.with_values({})]
+        policy = built[0]
         policies.append(
             {
                 "policy": f"{pack.name}/{entry.name}",
                 "table": policy.table,
+                "tables": [one.table for one in built],
                 "summary": entry.summary,
                 "rule": str(policy.where),
+                "rules": {one.table: str(one.where) for one in built},
                 "held_while": None if policy.held_while is None else str(policy.held_while),
                 "archive": getattr(policy.archive, "table", policy.archive),
                 "grace": format_duration(policy.grace_ns),
@@ -59,7 +67,7 @@ def _document(pack: Any) -> dict[str, Any]:
                 "note": entry.note,
             }
         )
-    return {"pack": pack.name, "title": pack.title, "policies": policies}
+    return {"pack": pack.name, "title": pack.title, "note": pack.note, "policies": policies}
 
 
 def _show(document: dict[str, Any], notes: bool) -> None:
@@ -67,17 +75,19 @@ def _show(document: dict[str, Any], notes: bool) -> None:
 
     out = console()
     out.print(Text.assemble((document["pack"], "bold"), f"  {document['title']}"))
+    if notes and document["note"]:
+        out.print()
+        out.print(Text(document["note"]))
     for policy in document["policies"]:
         out.print()
         out.print(Text(policy["policy"], style="bold cyan"))
         pairs = [
             ("", policy["summary"]),
-            ("table", policy["table"]),
-            ("rule", policy["rule"]),
-            ("grace", policy["grace"]),
+            *(pair for table, rule in policy["rules"].items() for pair in (("table", table), ("rule", rule))),
         ]
         if policy["held_while"]:
-            pairs.insert(3, ("held while", policy["held_while"]))
+            pairs.append(("held while", policy["held_while"]))
+        pairs.append(("grace", policy["grace"]))
         if policy["dependents"]:
             pairs.append(("with it", ", ".join(policy["dependents"])))
         for parameter in policy["parameters"]:

@@ -31,12 +31,13 @@ class Parameter:
 class Advice:
     """A warning for the plan about those purgeable rows for which ``where`` holds, if there are any.
 
-    ``message`` may hold ``{rows}``.
+    ``message`` may hold ``{rows}``. With ``of_all`` it is about all rows of the table, whether they may go or not.
     """
 
     code: str
     where: Predicate
     message: str
+    of_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,28 +50,33 @@ class Built:
 
 @dataclass(frozen=True)
 class PackPolicy:
-    """One policy of a pack. ``build`` gets every parameter's value, those not given at their defaults."""
+    """One policy of a pack, or several of one kind for tables that belong together.
+
+    ``build`` gets every parameter's value, those not given at their defaults.
+    """
 
     name: str
     table: str
     summary: str
     note: str
-    build: Callable[[Mapping[str, str]], Built]
+    build: Callable[[Mapping[str, str]], Built | Sequence[Built]]
     parameters: Sequence[Parameter] = ()
 
-    def with_values(self, given: Mapping[str, str]) -> Built:
+    def with_values(self, given: Mapping[str, str]) -> list[Built]:
         """Build with the values given for its own parameters; others are not its concern."""
         values = {p.name: p.check(given[p.name]) if p.name in given else p.default for p in self.parameters}
-        return self.build(values)
+        built = self.build(values)
+        return [built] if isinstance(built, Built) else list(built)
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Policies for the tables of one product."""
+    """Policies for the tables of one product. ``note``: what to do in the product and around the first run."""
 
     name: str
     title: str
     policies: Sequence[PackPolicy] = field(default=())
+    note: str = ""
 
     def find(self, name: str) -> PackPolicy:
         """The policy ``name``; PolicyError with the nearest right name when there is none."""

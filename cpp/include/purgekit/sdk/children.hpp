@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "purgekit/sdk/archive.hpp"
@@ -15,10 +17,11 @@
 
 namespace purgekit::sdk {
 
-/// Columns of the parent that any dependent needs, each once.
-inline std::vector<std::string> collected_columns(const std::vector<Dependent>& dependents) {
+/// Columns of the table that its dependents need, each once. \param parent 0: the purge's own table; k: dependent k - 1
+inline std::vector<std::string> collected_columns(const std::vector<Dependent>& dependents, std::uint32_t parent = 0) {
   std::vector<std::string> out;
   for (const Dependent& d : dependents) {
+    if (d.parent != parent) continue;
     for (const std::string& column : d.parent_columns) {
       if (std::find(out.begin(), out.end(), column) == out.end()) out.push_back(column);
     }
@@ -29,7 +32,7 @@ inline std::vector<std::string> collected_columns(const std::vector<Dependent>& 
 class ChildDelete {
  public:
   ChildDelete(const Dialect& dialect, const Purge& purge, const Dependent& dependent) : dialect_(dialect), dependent_(dependent) {
-    const std::vector<std::string> collected = collected_columns(purge.dependents);
+    const std::vector<std::string> collected = collected_columns(purge.dependents, dependent.parent);
     for (const std::string& column : dependent.parent_columns) {
       positions_.push_back(static_cast<std::size_t>(std::find(collected.begin(), collected.end(), column) - collected.begin()));
     }
@@ -75,6 +78,30 @@ class ChildDelete {
   /// Delete the children of the parents whose collected values are `parents`, keeping them when there is an archive or a sink. In
   /// the open transaction.
   std::int64_t run(SqlSession& session, const Rows& parents, const ArchiveWriter* archive = nullptr, const SinkWriter* sink = nullptr) const {
+    std::int64_t deleted = 0;
+    for_each_batch(parents, [&](const Sql& statement, const Row& slots) {
+      if (sink != nullptr) deleted += sink->move(session, statement, slots).first;
+      else deleted += archive == nullptr ? session.run(statement, slots) : archive->move(session, statement, slots).first;
+    });
+    return deleted;
+  }
+
+  /// Lock the same children and give `columns` of each: what their own children are deleted by.
+  Rows read(SqlSession& session, const Rows& parents, const std::vector<std::string>& columns) const {
+    std::string list;
+    for (const std::string& column : columns) list += (list.empty() ? "" : ", ") + dialect_.quote(column);
+    Rows out;
+    for_each_batch(parents, [&](const Sql& statement, const Row& slots) {
+      constexpr std::string_view prefix = "DELETE FROM ";
+      const Sql reading = statement.with_text("SELECT " + list + " FROM " + statement.text().substr(prefix.size()) + dialect_.for_update());
+      for (Row& row : session.fetch(reading, slots)) out.push_back(std::move(row));
+    });
+    return out;
+  }
+
+ private:
+  template <typename Visit>
+  void for_each_batch(const Rows& parents, const Visit& visit) const {
     Rows tuples;
     tuples.reserve(parents.size());
     for (const Row& parent : parents) {
@@ -93,7 +120,6 @@ class ChildDelete {
     std::sort(tuples.begin(), tuples.end(), less);
     tuples.erase(std::unique(tuples.begin(), tuples.end()), tuples.end());
 
-    std::int64_t deleted = 0;
     for (std::size_t start = 0; start < tuples.size();) {
       // Few statement sizes, so that the database can reuse its plans; the last one repeats its final tuple.
       const std::size_t left = tuples.size() - start;
@@ -103,14 +129,11 @@ class ChildDelete {
         const Row& tuple = tuples[std::min(start + i, tuples.size() - 1)];
         slots.insert(slots.end(), tuple.begin(), tuple.end());
       }
-      if (sink != nullptr) deleted += sink->move(session, statement(size), slots).first;
-      else deleted += archive == nullptr ? session.run(statement(size), slots) : archive->move(session, statement(size), slots).first;
+      visit(statement(size), slots);
       start += size;
     }
-    return deleted;
   }
 
- private:
   std::string column(std::size_t i) const { return dialect_.quote(dependent_.columns[i]); }
 
   const Dialect& dialect_;

@@ -65,7 +65,7 @@ inline Purge from_c(const pk_purge& p) {
   for (std::size_t i = 0; i < p.dependent_count; ++i) {
     const pk_dependent& d = p.dependents[i];
     out.dependents.push_back({to_string(d.schema), to_string(d.table), from_c(d.columns, d.column_count),
-                              from_c(d.parent_columns, d.column_count), d.unless_referenced != 0});
+                              from_c(d.parent_columns, d.column_count), d.unless_referenced != 0, d.parent});
   }
   checked(p.archives, p.archive_count);
   for (std::size_t i = 0; i < p.archive_count; ++i) out.archives.push_back(from_c(p.archives[i]));

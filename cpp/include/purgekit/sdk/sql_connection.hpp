@@ -119,7 +119,7 @@ class SqlConnection : public Connection, protected SqlSession {
   }
 
   std::int64_t delete_children(std::size_t index) override {
-    return children_.at(index).run(static_cast<SqlSession&>(*this), collected_, archive(index + 1), sink(index + 1));
+    return goes_first(index) ? children_deleted_.at(index) : delete_child_rows(index, collected_);
   }
 
   std::vector<ArchiveInfo> archive_find(const Purge& purge) override {
@@ -266,6 +266,8 @@ class SqlConnection : public Connection, protected SqlSession {
     purge_ = purge;
     purge_.predicate = nullptr;
     collect_ = collected_columns(purge.dependents);
+    children_first_ = false;
+    for (std::size_t i = 0; i < purge.dependents.size(); ++i) children_first_ = children_first_ || goes_first(i);
     children_.clear();
     for (const Dependent& d : purge.dependents) children_.emplace_back(dialect(), purge, d);
     archives_.clear();
@@ -282,6 +284,7 @@ class SqlConnection : public Connection, protected SqlSession {
 
   /// Tell the archives which chunk begins. Call it first when overriding delete_range.
   void start_chunk(const Range& range) {
+    children_deleted_.assign(purge_.dependents.size(), 0);
     for (ArchiveWriter& writer : archives_) writer.start_chunk(range.chunk);
   }
 
@@ -309,6 +312,7 @@ class SqlConnection : public Connection, protected SqlSession {
   /// to be tried again.
   std::int64_t delete_rows(const Sql& statement, const Row& slots) {
     collected_.clear();
+    if (children_first_) return delete_locked(statement, slots);
     if (const SinkWriter* writer = sink(0)) {
       auto [deleted, collected] = writer->move(static_cast<SqlSession&>(*this), statement, slots, collect_);
       collected_ = std::move(collected);
@@ -331,6 +335,34 @@ class SqlConnection : public Connection, protected SqlSession {
       throw Error(PK_SERIALIZATION, "rows changed between locking and deleting them");
     }
     return deleted;
+  }
+
+  /// What tells a row of the purge's own table from every other, within a transaction.
+  virtual std::vector<KeyColumn> row_address() { return key_columns(known(purge_)); }
+
+  /// Whether rows of a dependent go before their parents.
+  bool goes_first(std::size_t index) const { return !purge_.dependents.at(index).unless_referenced; }
+
+  /// Delete the children that go first of the locked rows in `collected_`, theirs before them.
+  void delete_children_first() {
+    const std::size_t count = purge_.dependents.size();
+    std::vector<Rows> parents(count + 1);
+    parents[0] = collected_;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::vector<std::string> columns = collected_columns(purge_.dependents, static_cast<std::uint32_t>(i) + 1);
+      if (!columns.empty()) parents[i + 1] = read_child_rows(i, parents.at(purge_.dependents[i].parent), columns);
+    }
+    for (std::size_t i = count; i-- > 0;) {
+      if (goes_first(i)) children_deleted_.at(i) += delete_child_rows(i, parents.at(purge_.dependents[i].parent));
+    }
+  }
+
+  /// Lock a dependent's rows of these parents and give `columns` of each.
+  virtual Rows read_child_rows(std::size_t index, const Rows& parents, const std::vector<std::string>& columns) {
+    return children_.at(index).read(static_cast<SqlSession&>(*this), parents, columns);
+  }
+  virtual std::int64_t delete_child_rows(std::size_t index, const Rows& parents) {
+    return children_.at(index).run(static_cast<SqlSession&>(*this), parents, archive(index + 1), sink(index + 1));
   }
 
   /// Run a rendered DELETE of table number `index` (0: the purge's own), keeping its rows where asked for; how many went.
@@ -544,10 +576,64 @@ class SqlConnection : public Connection, protected SqlSession {
   std::vector<std::string> collect_;  ///< parent columns that dependents need
   Rows collected_;                    ///< their values for the rows deleted in the open transaction
   std::vector<ChildDelete> children_;
+  bool children_first_ = false;  ///< a dependent goes before its parents
+  std::vector<std::int64_t> children_deleted_;  ///< in the open chunk, of each dependent that goes first
   std::vector<ArchiveWriter> archives_;  ///< of the table and its dependents, or none
   std::vector<SinkWriter> sinks_;        ///< likewise
 
  private:
+  // Rows first locked, then rid of their children, then deleted by their address: the condition may look at those children.
+  std::int64_t delete_locked(const Sql& statement, const Row& slots) {
+    const std::vector<KeyColumn> address = row_address();
+    if (address.empty()) throw Error(PK_NOT_SUPPORTED, "table " + purge_.table + " has no key to find its rows by once their dependents are gone; add one");
+    constexpr std::string_view prefix = "DELETE FROM ";
+    if (statement.text().rfind(prefix, 0) != 0) throw Error(PK_INTERNAL, "a statement to delete by does not begin with DELETE FROM");
+    const std::string columns = collect_list() + ", " + column_list(address);
+    collected_ = fetch(statement.with_text("SELECT " + columns + " FROM " + statement.text().substr(prefix.size()) + dialect().for_update()), slots);
+    Rows addresses;
+    addresses.reserve(collected_.size());
+    for (Row& row : collected_) {
+      const auto behind = row.begin() + static_cast<std::ptrdiff_t>(collect_.size());
+      addresses.emplace_back(behind, row.end());
+      row.erase(behind, row.end());
+    }
+    delete_children_first();
+    std::int64_t deleted = 0;
+    constexpr std::size_t most = 256;
+    for (std::size_t start = 0; start < addresses.size(); start += most) {
+      const std::size_t rows = std::min(most, addresses.size() - start);
+      Row values;
+      for (std::size_t i = 0; i < rows; ++i) values.insert(values.end(), addresses[start + i].begin(), addresses[start + i].end());
+      deleted += run_keeping(0, delete_by_address(address, rows), values);
+    }
+    if (deleted != static_cast<std::int64_t>(addresses.size())) {
+      throw Error(PK_SERIALIZATION, "table " + purge_.table + ": rows that were locked are no longer there; the chunk is rolled back and can be tried again");
+    }
+    return deleted;
+  }
+
+  Sql delete_by_address(const std::vector<KeyColumn>& address, std::size_t rows) {
+    Sql sql(dialect());
+    sql << "DELETE FROM " << qualified(dialect(), purge_.schema, purge_.table) << " WHERE ";
+    if (address.size() == 1) {
+      sql << address[0].sql << " IN (";
+      for (std::size_t row = 0; row < rows; ++row) {
+        if (row > 0) sql << ", ";
+        sql.slot(row, address[0].kind);
+      }
+      return sql << ")";
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+      sql << (row > 0 ? " OR (" : "(");
+      for (std::size_t i = 0; i < address.size(); ++i) {
+        sql << (i > 0 ? " AND " : "") << address[i].sql << " = ";
+        sql.slot(row * address.size() + i, address[i].kind);
+      }
+      sql << ")";
+    }
+    return sql;
+  }
+
   Row read_end() {
     Sql sql(dialect());
     sql << "SELECT " << column_list(key_) << " FROM " << qualified(dialect(), purge_.schema, purge_.table) << " ORDER BY " << order_by(key_, true)

@@ -123,6 +123,7 @@ struct Dependent {
   std::vector<std::string> columns;
   std::vector<std::string> parent_columns;
   bool unless_referenced = false;
+  std::uint32_t parent = 0;  ///< 0: the purge's own table; k: dependent k - 1
 };
 
 /// See pk_archive_column.
