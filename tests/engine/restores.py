@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import purgekit as pk
@@ -50,6 +51,17 @@ def purged(
     before = all_rows(connection)
     with pk.connect(url) as db:
         run_id = db.run(sessions_policy(archive="table", **changes), limits=pk.Limits(chunk_ms=chunk_ms)).run_id
+    return run_id, before
+
+
+def purged_to_files(
+    connection: Connection, url: str, folder: Path, count: int = 60, *, chunk_ms: int = 100, **changes: Any
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """The same, kept in files below a folder."""
+    make_sessions(connection, url, [now_s() + (HOUR_S if n % 4 == 0 else -5 * HOUR_S) for n in range(count)])
+    before = all_rows(connection)
+    with pk.connect(url) as db:
+        run_id = db.run(sessions_policy(**changes), archive=folder, limits=pk.Limits(chunk_ms=chunk_ms)).run_id
     return run_id, before
 
 

@@ -443,6 +443,20 @@ typedef struct pk_restore {
   uint32_t lock_wait_ms;
 } pk_restore;
 
+/** Rows out of an archive file, for an archive table. */
+typedef struct pk_load {
+  pk_text schema; /**< of the table they came from; exact names */
+  pk_text table;
+  pk_archive archive;
+  pk_text run_id;          /**< of the run that archived them */
+  int64_t chunk;           /**< number of the chunk, above 0 */
+  int64_t archived_utc_ns; /**< when they were archived */
+  const pk_column* columns; /**< of each row, exact names; the table may have others by now */
+  size_t column_count;
+  const pk_value* values; /**< column_count for each row, one row after the other, in the form in which a sink took them (pk_sink) */
+  size_t row_count;
+} pk_load;
+
 typedef struct pk_restored {
   int64_t chunk; /**< the archived chunk that was worked on */
   int64_t rows_restored;
@@ -580,6 +594,10 @@ typedef struct pk_backend {
   /** In an open transaction (`begin` with an empty key): put the archived rows of the first chunk above `after` back that are not marked as
    * restored, and mark them: their chunk number becomes negative. */
   int32_t (*restore_next)(pk_connection*, const pk_restore*, int64_t after, pk_restored* out, pk_error*);
+  /** Make the archive table of a load, with the load's columns and no others but our three. Its rows are not looked at. Commits. */
+  int32_t (*archive_make)(pk_connection*, const pk_load*, pk_error*);
+  /** In an open transaction: put all of the rows into the archive table, or fail. */
+  int32_t (*archive_load)(pk_connection*, const pk_load*, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */
