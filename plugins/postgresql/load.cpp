@@ -52,13 +52,13 @@ void PgConnection::insert_rows(const sdk::Load& load) {
     const std::string number = std::to_string(i + 1);
     // See for_sink: of money the number is kept.
     text += "c" + number + (column.type_name == "money" ? "::numeric" : "") + "::" + column.type_name + ", ";
-    arrays += (i == 0 ? "$" : ", $") + number + "::text[]";
+    arrays += (i == 0 ? "pg_catalog.unnest($" : ", pg_catalog.unnest($") + number + "::text[])";
     names += (i == 0 ? "c" : ", c") + number;
     std::string elements = "{";
     for (std::size_t row = 0; row < load.rows; ++row) add_element(elements, sdk::load_row(load, row)[i], column);
     params.push_back(Value::string(elements + "}"));
   }
-  text += "$" + std::to_string(width + 1) + "::text, $" + std::to_string(width + 2) + "::bigint, $" + std::to_string(width + 3) + "::timestamptz FROM pg_catalog.unnest(" + arrays + ") AS t(" + names + ")";
+  text += "$" + std::to_string(width + 1) + "::text, $" + std::to_string(width + 2) + "::bigint, $" + std::to_string(width + 3) + "::timestamptz FROM ROWS FROM (" + arrays + ") AS t(" + names + ")";
   params.push_back(Value::string(load.run_id));
   params.push_back(Value::integer(load.chunk));
   params.push_back(dialect_.archive_instant_value(load.archived_ns));

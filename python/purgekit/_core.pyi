@@ -345,8 +345,9 @@ class Connection:
     ) -> str:
         """Put archived rows of a run back; ``purgekit.restore/1`` as JSON, also of one that failed part-way.
 
-        ``files``, where the run kept rows in files: of each table ``table``, ``policies``, ``columns`` (name, type, kind)
-        and ``chunks`` with ``path``, ``number``, ``begin``, ``end``, ``rows``, ``bytes``, ``sha256``, ``archived_ns``.
+        ``files``, where the run kept rows in files: of each table ``table``, ``policies``, ``columns`` (name, type,
+        kind) and ``chunks`` with ``path``, ``number``, ``begin``, ``end``, ``rows``, ``bytes``, ``sha256`` and
+        ``archived_ns``.
         """
     def archive_places(self, run_id: str, *, ledger: str = "purgekit_ledger") -> str:
         """Where a run kept rows in files, and what the ledger says of them, as JSON."""

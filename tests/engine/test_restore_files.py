@@ -1,4 +1,4 @@
-"""``restore`` out of archive files: they are checked, loaded into archive tables, and come back from there, each row once."""
+"""``restore`` out of archive files: checked, loaded into archive tables, and back from there, each row once."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_subject_with_its_children(any_url: str, admin: Admin, tmp_path: Path)
         run_id = db.run(sessions_policy(dependents=[child]), archive=tmp_path / "kept").run_id
         report = db.restore(run_id, where={"ID": 2}, table=TABLE)
         assert (report.rows_loaded, report.rows_restored) == (20, 1), "of the other table nothing is loaded"
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each driver has its own
+        with pytest.raises(Exception):  # noqa: B017 - each driver has its own
             rows(db_, f"SELECT 1 FROM {archive_of(any_url, CHILD)}")
         report = db.restore(run_id, where={"user_id": "u1"})
         back = {n for n in range(2, 41, 2) if n % 3 == 1}
@@ -121,7 +121,7 @@ def test_a_subject_with_its_children(any_url: str, admin: Admin, tmp_path: Path)
         assert [entry["rows_loaded"] for entry in report.tables] == [0, 40]
         with pytest.raises(pk.PolicyError, match=r"did you mean (USER_ID|user_id)"):
             db.restore(run_id, where={"USR_ID": "u1"})
-        with pytest.raises(pk.PurgekitError, match="no row of the tables wanted|kept no rows"):
+        with pytest.raises(pk.PurgekitError, match=r"no row of the tables wanted|kept no rows"):
             db.restore(run_id, table="purgekit_ledger")
         with pytest.raises(pk.PolicyError, match="did you mean sessions"):
             db.restore(run_id, policy="session")

@@ -1,4 +1,4 @@
-"""kill -9 of a restore out of files at any moment: the same command goes on, and each row is loaded and comes back once."""
+"""kill -9 of a restore out of files at any moment: the same command goes on, each row is loaded and comes back once."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class AtLoadCommit:
 
     def __call__(self, content: bytes) -> Action:
         text = content.upper()
-        self.loading = self.loading or b"PURGEKIT_ARCHIVED_UTC" in text and b"INSERT" in text
+        self.loading = self.loading or (b"PURGEKIT_ARCHIVED_UTC" in text and b"INSERT" in text)
         if not self.loading or b"COMMIT" not in text:
             return Action.PASS
         self.seen += 1

@@ -1,4 +1,4 @@
-"""Archive files that are not what they were, not of this run, or that do not fit any more: refused, and nothing changed."""
+"""Archive files that are not what they were, not of this run, or do not fit any more: refused, nothing changed."""
 
 from __future__ import annotations
 

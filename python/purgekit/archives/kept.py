@@ -54,7 +54,7 @@ def kept_files(
     """
     found = places["policies"]
     if path is not None and not found:
-        raise PolicyError(f"run {printable(run_id)} kept no rows in archive files, so there is nothing to take from {path}")
+        raise PolicyError(f"run {printable(run_id)} kept no rows in archive files; leave --from out")
     kept: dict[str, Json] = {}
     for place in found:
         if policies and place["policy"] not in policies:
@@ -64,7 +64,7 @@ def kept_files(
         for table, chunks, columns in _read(files, place, run_id, root, {_last_part(name) for name in tables}):
             entry = kept.setdefault(table, {"table": table, "policies": [], "columns": columns, "chunks": []})
             if entry["columns"] != columns:
-                raise ArchiveError(f"the files of table {printable(table)} differ in their columns: restore by --policy")
+                raise ArchiveError(f"the files of table {printable(table)} differ in columns: restore by --policy")
             entry["policies"].append(place["policy"])
             entry["chunks"] += chunks
     return list(kept.values())
@@ -154,9 +154,9 @@ def _own_chunks(
         if run == run_id:
             return mine
     raise ArchiveError(
-        f"runs {', '.join(printable(run) for run in files.runs)} went on with each other's files, and the ledger does not"
-        f" tell any more which rows are of run {printable(run_id)}; nothing was changed: purgekit archive export writes"
-        " all of them as CSV or JSON to load"
+        f"runs {', '.join(printable(run) for run in files.runs)} went on with each other's files, and the ledger does"
+        f" not tell any more which rows are of run {printable(run_id)}; nothing was changed: purgekit archive export"
+        " writes all of them as CSV or JSON to load"
     )
 
 
@@ -192,8 +192,8 @@ def _locate(root: Path, file: ManifestFile) -> Path:
         if Path(path.parent.name, path.name.removesuffix(UNFINISHED)) == wanted:
             return path
     raise ArchiveError(
-        f"the archive file {printable(file.path.name)} of table {printable(file.table)} ({file.rows:,} rows) is not under"
-        f" {printable(root)}; nothing was changed: name the folder where it is with --from",
+        f"the archive file {printable(file.path.name)} of table {printable(file.table)} ({file.rows:,} rows) is not"
+        f" under {printable(root)}; nothing was changed: name the folder where it is with --from",
         code="archive_io",
     )
 

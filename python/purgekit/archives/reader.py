@@ -50,8 +50,8 @@ class ArchiveFile:
             print(row["ID"], row["EXPIRES"])
 
     A chunk's rows are given only when all of the chunk agrees with its hash. Memory stays flat, however long the file
-    is; a chunk or row larger than ``most_chunk_bytes`` and ``most_row_bytes`` is refused. What lies behind ``end`` bytes
-    is as if it were not there: of an unfinished file the ledger knows how much counts. Whatever is wrong is an
+    is; a chunk or row larger than ``most_chunk_bytes`` and ``most_row_bytes`` is refused. What lies behind ``end``
+    bytes is as if it were not there: of an unfinished file the ledger knows how much counts. Whatever is wrong is an
     ``ArchiveError``. Whether whole chunks are missing at the end only a manifest tells: see ``verify``.
     """
 

@@ -78,7 +78,7 @@ def require_intact(path: Path) -> None:
 
 
 def judge(path: Path, sealed: ManifestFile | None, *, end: int | None = None) -> Verdict:
-    """Judge one file, or what of it lies before ``end``, by reading it and by what its manifest (or the ledger) says."""
+    """Judge one file, or what of it lies before ``end``, by reading it and by what its manifest or the ledger says."""
     size = rows = chunks = 0
     table = run_id = None
     try:

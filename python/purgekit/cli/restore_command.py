@@ -79,8 +79,9 @@ def restore(
     """Put archived rows of a run back, parents first, chunk by chunk; the archive keeps them, marked as restored.
 
     Each row comes back once, whatever happens meanwhile: the same command goes on where it was stopped or killed. What
-    is restored is put on hold. What the run kept in files is checked and loaded into archive tables first. On a terminal it asks first; elsewhere only --on-conflict replace wants --yes. Exit
-    codes: 0 done, 1 failed part-way, 2 refused and nothing changed, 3 stopped early, 4 done but rows were skipped.
+    is restored is put on hold. What the run kept in files is checked and loaded into archive tables first. On a
+    terminal it asks first; elsewhere only --on-conflict replace wants --yes. Exit codes: 0 done, 1 failed part-way, 2
+    refused and nothing changed, 3 stopped early, 4 done but rows were skipped.
 
     Example: [bold]purgekit restore postgresql://iam@db/identity 20261121T101112345Z-3f9a2c --where USER_ID=42[/bold]
     """
@@ -157,9 +158,8 @@ def show_restore(report: RestoreReport) -> None:
     spent = duration(float(report.to_dict()["elapsed_s"]))
     out.print()
     loaded = f"{report.rows_loaded:,} rows loaded from files, " if report.rows_loaded else ""
-    out.print(
-        printable(f"{report.status}{why}: {loaded}{report.rows_restored:,} rows restored in {spent}  run {report.run_id}")
-    )
+    done = f"{loaded}{report.rows_restored:,} rows restored"
+    out.print(printable(f"{report.status}{why}: {done} in {spent}  run {report.run_id}"))
 
 
 def _confirm(run_id: str, on_conflict: str, yes: bool) -> None:
