@@ -44,7 +44,7 @@ class RestoreReport(Outcome):
 
     @property
     def tables(self) -> list[Json]:
-        """For each ``table``, ``archive``, ``rows_restored``, ``rows_skipped``, ``rows_loaded``, ``chunks``, ``hold``."""
+        """Each: ``table``, ``archive``, ``rows_restored``, ``rows_skipped``, ``rows_loaded``, ``chunks``, ``hold``."""
         found: list[Json] = self._json["tables"]
         return found
 

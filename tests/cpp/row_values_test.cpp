@@ -19,26 +19,30 @@ using sdk::Column;
 using sdk::Row;
 using sdk::Value;
 
-std::string lines_of(const std::vector<Column>& columns, const std::vector<Row>& rows) {
-  static const pk_sink nowhere{};
-  sdk::RowBatch batch(columns, nowhere, 0);
-  for (const Row& row : rows) batch.add(row);
-  auto [schema, array] = batch.take();
-  std::string out;
-  append_lines(out, schema, array, columns);
-  array.release(&array);
-  schema.release(&schema);
-  return out;
-}
+/// A sink that writes lines.
+struct Written {
+  std::vector<Column> columns;
+  std::string text{};
+  pk_sink sink{this, take};
+
+  static int32_t take(void* self, std::size_t, ArrowSchema* schema, ArrowArray* rows, pk_error*) {
+    auto& written = *static_cast<Written*>(self);
+    append_lines(written.text, *schema, *rows, written.columns);
+    rows->release(rows);
+    schema->release(schema);
+    return PK_OK;
+  }
+};
 
 // As a sink takes it, and so as it comes back: of a column that holds them, 0 and 1 are a truth.
 Row back(pk_column_kind kind, const Row& values) {
   const std::vector<Column> columns = {{"V", "some type", kind, true}, {"a \"b\" \\ é", "text", PK_COLUMN_TEXT, true}};
-  std::vector<Row> rows;
-  for (const Value& value : values) rows.push_back({value, Value::string("x")});
-  const std::string lines = lines_of(columns, rows);
+  Written written{columns};
+  sdk::RowBatch batch(columns, written.sink, 0);
+  for (const Value& value : values) batch.add({value, Value::string("x")});
+  batch.flush();
   RowValues read;
-  LineReader(columns).read(lines, read);
+  LineReader(columns).read(written.text, read);
   EXPECT_EQ(read.rows, values.size());
   Row out;
   for (std::size_t i = 0; i < read.values.size(); i += 2) {

@@ -170,7 +170,7 @@ def test_every_class_of_value_comes_back(sqlite_url: str, admin: Callable[[str],
     for number, (kind, sql, _) in enumerate(VALUES):
         execute(db_, f'INSERT INTO ODD (ID, E, "c {types.index(kind)}") VALUES ({number}, {OLD}, {sql})')
     policy = pk.Policy("odd", table="ODD", where=pk.expired("E", unit="s"), max_fraction=1.0)
-    exact = ", ".join(f'typeof("c {n}"), hex("c {n}"), quote("c {n}")' for n in range(len(types)))
+    exact = ", ".join(f'typeof("c {n}"), hex("c {n}"), hex(quote("c {n}"))' for n in range(len(types)))
     before = every(db_, f"SELECT ID, {exact} FROM ODD ORDER BY ID")
     with pk.connect(sqlite_url) as db:
         run_id = db.run(policy, archive=tmp_path / "kept").run_id
