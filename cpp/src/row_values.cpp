@@ -101,13 +101,13 @@ class Cursor {
 
   // A string with its quotes, whatever is in it.
   std::string_view quoted(const sdk::Column& column) {
-    std::size_t at = 1;
-    for (;;) {
-      at = rest_.find_first_of("\"\\", at);
-      if (at == std::string_view::npos) no_row_of_ours(column.name);
-      if (rest_[at] == '"') break;
-      at += 2;
+    std::size_t at = rest_.find('"', 1);
+    if (rest_.substr(0, at).find('\\') != std::string_view::npos) {
+      for (at = 1; at < rest_.size() && rest_[at] != '"'; ++at) {
+        if (rest_[at] == '\\') ++at;
+      }
     }
+    if (at >= rest_.size()) no_row_of_ours(column.name);
     const std::string_view out = rest_.substr(0, at + 1);
     rest_.remove_prefix(at + 1);
     return out;
