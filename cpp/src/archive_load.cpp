@@ -31,7 +31,7 @@ class LoadRequest {
     }
     load_.schema = sdk::to_text(part.source.schema);
     load_.table = sdk::to_text(part.source.name);
-    load_.archive = {sdk::to_text(part.archive.schema), sdk::to_text(part.archive.name)};
+    load_.archive = {sdk::to_text(part.archive.schema), sdk::to_text(part.archive.name), nullptr, 0, 0, {}};
     load_.run_id = sdk::to_text(run_id);
     load_.columns = columns_.data();
     load_.column_count = columns_.size();
