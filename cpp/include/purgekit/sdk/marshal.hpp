@@ -79,7 +79,7 @@ inline Restore from_c(const pk_restore& r) {
           checked_kind(r.conflict, PK_CONFLICT_REFUSE, PK_CONFLICT_REPLACE), r.lock_wait_ms};
 }
 inline Load from_c(const pk_load& l) {
-  Load out{to_string(l.schema), to_string(l.table), {to_string(l.archive.schema), to_string(l.archive.table)}, to_string(l.run_id), l.chunk, l.archived_utc_ns, {}, l.values, l.row_count};
+  Load out{to_string(l.schema), to_string(l.table), from_c(l.archive), to_string(l.run_id), l.chunk, l.archived_utc_ns, {}, l.values, l.row_count};
   checked(l.columns, l.column_count);
   out.columns.reserve(l.column_count);
   for (std::size_t i = 0; i < l.column_count; ++i) {
