@@ -17,6 +17,29 @@
 namespace purgekit::bindings {
 namespace {
 
+// Dicts as Connection.restore takes them.
+std::vector<FileTable> to_files(const py::sequence& files) {
+  std::vector<FileTable> out;
+  out.reserve(files.size());
+  for (const py::handle item : files) {
+    const auto given = py::reinterpret_borrow<py::dict>(item);
+    FileTable& table = out.emplace_back();
+    table.table = given["table"].cast<std::string>();
+    table.policies = given["policies"].cast<std::vector<std::string>>();
+    for (const py::handle column : given["columns"]) {
+      auto [name, type_name, kind] = column.cast<std::tuple<std::string, std::string, int>>();
+      table.columns.push_back({std::move(name), std::move(type_name), static_cast<pk_column_kind>(kind), true});
+    }
+    for (const py::handle chunk : given["chunks"]) {
+      const auto facts = py::reinterpret_borrow<py::dict>(chunk);
+      const auto number = [&](const char* key) { return facts[key].cast<std::int64_t>(); };
+      table.chunks.push_back({facts["path"].cast<std::string>(), number("number"), number("begin"), number("end"), number("rows"), number("bytes"), facts["sha256"].cast<std::string>(),
+                              number("archived_ns")});
+    }
+  }
+  return out;
+}
+
 /// One session with its URL parts. Calls are serial: the mutex is taken after the GIL is released, never the other way round.
 class Connection {
  public:
@@ -123,6 +146,12 @@ class Connection {
     return json;
   }
 
+  std::string archive_places(const std::string& run_id, const std::string& ledger) {
+    std::string json;
+    with_session([&](Session& s, Caller&) { json = purgekit::archive_places(s, ledger, run_id); });
+    return json;
+  }
+
   std::string restore(const RestoreOptions& options, const std::shared_ptr<RunControl>& control, const py::object& on_progress) {
     std::string json;
     std::optional<py::error_already_set> callback_error;
@@ -134,7 +163,7 @@ class Connection {
               caller.run([&] {
                 using namespace py::literals;
                 try {
-                  if (!callback_error) on_progress(py::dict("table"_a = t.table, "rows_restored"_a = t.rows_restored, "rows_skipped"_a = t.rows_skipped, "elapsed_s"_a = elapsed_s));
+                  if (!callback_error) on_progress(py::dict("table"_a = t.table, "rows_restored"_a = t.rows_restored, "rows_skipped"_a = t.rows_skipped, "rows_loaded"_a = t.rows_loaded, "elapsed_s"_a = elapsed_s));
                 } catch (py::error_already_set& e) {
                   callback_error.emplace(e);
                   control->stop("on_progress raised");
@@ -311,14 +340,15 @@ void bind_connection(py::module_& module) {
           [](Connection& c, const std::string& restored_run_id, const std::string& run_id, const std::string& ledger, const std::vector<std::string>& policies,
              const std::vector<std::string>& tables, const std::vector<std::pair<std::string, py::object>>& where, std::optional<std::int64_t> since_ns,
              std::optional<std::int64_t> until_ns, const std::string& on_conflict, bool hold, std::uint32_t lock_wait_ms, const std::shared_ptr<RunControl>& control,
-             const py::object& on_progress) {
-            RestoreOptions options{run_id, restored_run_id, ledger, policies, tables, {}, since_ns, until_ns, to_conflict(on_conflict), hold, lock_wait_ms};
+             const py::object& on_progress, const py::sequence& files) {
+            RestoreOptions options{run_id, restored_run_id, ledger, policies, tables, {}, since_ns, until_ns, to_conflict(on_conflict), hold, lock_wait_ms, to_files(files)};
             for (const auto& [column, value] : where) options.where.emplace_back(column, to_value(value));
             return c.restore(options, control ? control : std::make_shared<RunControl>(), on_progress);
           },
           "restored_run_id"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "policies"_a = std::vector<std::string>(), "tables"_a = std::vector<std::string>(),
           "where"_a = py::list(), "since_ns"_a = py::none(), "until_ns"_a = py::none(), "on_conflict"_a = "refuse", "hold"_a = true, "lock_wait_ms"_a = 1'000,
-          "control"_a = py::none(), "on_progress"_a = py::none())
+          "control"_a = py::none(), "on_progress"_a = py::none(), "files"_a = py::tuple())
+      .def("archive_places", &Connection::archive_places, "run_id"_a, py::kw_only(), "ledger"_a = "purgekit_ledger")
       .def("last_run", &Connection::last_run)
       .def("history", &Connection::history, "ledger"_a = "purgekit_ledger")
       .def("evidence", &Connection::evidence, "run_id"_a, "ledger"_a = "purgekit_ledger")

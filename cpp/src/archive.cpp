@@ -63,6 +63,8 @@ void plan_archives(Catalogue& catalogue, const Policy& policy, const std::string
   plan.archives = archives_at(plan, plan.now_ns, zones);
 }
 
+sdk::ArchiveTable default_archive(const std::string& schema, const std::string& table) { return {schema, filled_in(default_name, table)}; }
+
 std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents) {
   if (request.empty() || is_path(request)) return {};
   const bool named = request.rfind("table:", 0) == 0;
@@ -71,7 +73,7 @@ std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, cons
   }
   const sdk::TableName name = parse_table_name(named ? request.substr(6) : default_name);
   std::vector<sdk::ArchiveTable> out{{name.schema.empty() ? table.schema : name.schema, filled_in(name.name, table.name)}};
-  for (const sdk::Dependent& d : dependents) out.push_back({d.schema, filled_in(default_name, d.table)});
+  for (const sdk::Dependent& d : dependents) out.push_back(default_archive(d.schema, d.table));
   return out;
 }
 

@@ -21,6 +21,9 @@ void plan_archives(Catalogue& catalogue, const Policy& policy, const std::string
 /// \throws EngineError (refused) for what is not offered.
 std::vector<sdk::ArchiveTable> resolve_archives(const std::string& request, const sdk::Table& table, const std::vector<sdk::Dependent>& dependents);
 
+/// What that default name is for a table.
+sdk::ArchiveTable default_archive(const std::string& schema, const std::string& table);
+
 /// Refuse archives that don't fit, or that this user may not make or write. \param to_run false: a plan may be made by a user who
 /// is not allowed to create or write them. \param warnings takes what is not kept of the rows. \returns whether one is still to be made.
 bool check_archives(Session& session, const std::vector<sdk::ArchiveTable>& archives, const pk_purge& purge, bool to_run, std::vector<Warning>* warnings = nullptr);

@@ -21,8 +21,10 @@ std::vector<std::pair<std::string, std::string>> pairs_in(const Json& record) {
 
 std::vector<KeptTable> kept_tables(const PolicyPlan& plan) {
   std::vector<KeptTable> out;
-  for (std::size_t i = 0; i < plan.archives.size(); ++i) {
-    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), table_name_text(plan.archives[i].schema, plan.archives[i].table), {}, plan.archives[i].is_mapped, ""};
+  const std::size_t tables = plan.files ? 1 + plan.dependents.size() : plan.archives.size();
+  for (std::size_t i = 0; i < tables; ++i) {
+    KeptTable entry{table_name_text(plan.table.schema, plan.table.name), plan.files ? plan.files->folder : table_name_text(plan.archives[i].schema, plan.archives[i].table), {},
+                    !plan.files && plan.archives[i].is_mapped, ""};
     if (i > 0) {
       const sdk::Dependent& d = plan.dependents[i - 1];
       entry.table = table_name_text(d.schema, d.table);

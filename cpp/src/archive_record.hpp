@@ -1,5 +1,5 @@
 /// \file archive_record.hpp
-/// What a run's record in the ledger tells of the tables that keep its rows. Internal.
+/// What a run's record in the ledger tells of the tables or files that keep its rows. Internal.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@
 
 namespace purgekit {
 
-/// A table that rows went from, and the one that keeps them, as names are written.
+/// A table that rows went from, and what keeps them, as names are written.
 struct KeptTable {
   std::string table;
-  std::string archive;
+  std::string archive;  ///< a table, or the folder of its files: an absolute path
   std::vector<std::pair<std::string, std::string>> on;  ///< of a dependent: its column and its parent's
   bool is_moved = false;  ///< into a table of somebody else's, where rows do not tell which run they went by
   std::string of{};                                     ///< the dependent that is its parent; empty: the policy's own table

@@ -132,6 +132,12 @@ void fill_optional(pk_backend& t) {
   if (t.restore_next == nullptr) {
     t.restore_next = [](C*, const pk_restore*, std::int64_t, pk_restored*, pk_error* e) -> std::int32_t { return not_supported("restore", e); };
   }
+  if (t.archive_make == nullptr) {
+    t.archive_make = [](C*, const pk_load*, pk_error* e) -> std::int32_t { return not_supported("an archive table", e); };
+  }
+  if (t.archive_load == nullptr) {
+    t.archive_load = [](C*, const pk_load*, pk_error* e) -> std::int32_t { return not_supported("loading archive files", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

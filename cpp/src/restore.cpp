@@ -3,9 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <functional>
 #include <thread>
 #include <utility>
 
+#include "archive_load.hpp"
 #include "foreign_record.hpp"
 #include "purgekit/duration.hpp"
 #include "purgekit/error.hpp"
@@ -42,8 +44,10 @@ class RestoreRun {
   }
 
   RestoreReport run() {
-    const std::vector<RestorePart> parts = check();
+    std::vector<RestorePart> parts = check();
+    make_archives(parts);
     try {
+      for (std::size_t i = 0; i < parts.size(); ++i) load_table(parts[i], i);
       for (std::size_t i = 0; i < parts.size(); ++i) restore_table(parts[i], i);
     } catch (const Stop& stop) {
       report_.status = "stopped";
@@ -70,13 +74,28 @@ class RestoreRun {
     if (ledger.state == PK_LEDGER_FOREIGN) refuse("ledger_foreign", "table " + options_.ledger + " is not a purgekit ledger; name another with --ledger");
     if (ledger.state == PK_LEDGER_NEWER) refuse("ledger_newer", "the ledger " + options_.ledger + " was written by a newer version of purgekit; use that version");
     if (!ledger.can_write) refuse("ledger_privilege", "this user may not write the ledger " + options_.ledger + "; an administrator can run: " + ledger.grant_hint);
-    const std::vector<sdk::RunRecord> records = session_.run_list();
-    std::vector<RestorePart> parts = restore_parts(session_, options_, records, server.clock_utc_ns, report_.warnings);
+    records_ = session_.run_list();
+    now_ns_ = server.clock_utc_ns;
+    std::vector<RestorePart> parts = restore_parts(session_, options_, records_, now_ns_, report_.warnings);
+    report_.tables.reserve(parts.size());
     for (const RestorePart& part : parts) {
-      report_.tables.push_back({table_name_text(part.source.schema, part.source.name), table_name_text(part.archive.schema, part.archive.name), 0, 0, 0, ""});
+      RestoredTable& table = report_.tables.emplace_back();
+      table.table = table_name_text(part.source.schema, part.source.name);
+      table.archive = table_name_text(part.archive.schema, part.archive.name);
     }
-    records_ = records;
     return parts;
+  }
+
+  // For rows that lie in files. All else was checked; then the parts are seen anew, over the tables as they are.
+  void make_archives(std::vector<RestorePart>& parts) {
+    bool made = false;
+    for (const RestorePart& part : parts) {
+      if (!part.to_make) continue;
+      make_archive(session_, part);
+      made = true;
+    }
+    std::vector<Warning> known;
+    if (made) parts = restore_parts(session_, options_, records_, now_ns_, known);
   }
 
   // Restores that were killed are known not to be running once their table's lock is ours.
@@ -91,23 +110,14 @@ class RestoreRun {
     }
   }
 
-  void restore_table(const RestorePart& part, std::size_t index) {
-    in_hand_ = index;
-    lock_run(part);
-    std::int64_t after = 0;
-    int tries = 0;
-    bool begun = false;
-    for (bool done = false; !done;) {
+  /// Do one chunk, and again where what was in the way passes. `step` leaves no transaction open.
+  void in_chunk(const RestorePart& part, const std::function<void()>& step) {
+    for (int tries = 0;;) {
       if (control_.stopping()) throw Stop{control_.reason()};
       in_commit_ = false;
       try {
-        if (!begun) close_interrupted();
-        const sdk::Restored chunk = one_chunk(part, index, after, !begun);
-        done = chunk.done;
-        if (!done && !begun) make_findable(part);
-        begun = true;
-        tries = 0;
-        after = chunk.chunk;
+        step();
+        return;
       } catch (const sdk::Error& e) {
         if (control_.cancelled() && !in_commit_) {
           roll_back();
@@ -115,15 +125,73 @@ class RestoreRun {
         }
         if (e.connection_lost()) {
           doubt_ = doubt_ || in_commit_;
-          log().warn("restore of {}: {}; connecting again", report_.tables[index].table, e.message());
+          log().warn("restore of {}: {}; connecting again", report_.tables[in_hand_].table, e.message());
           reconnect(part);
           continue;
         }
         roll_back();
         if (!is_passing(e.code()) || ++tries > most_chunk_tries) throw;
-        log().debug("restore of {}: chunk rolled back: {}", report_.tables[index].table, e.message());
+        log().debug("restore of {}: chunk rolled back: {}", report_.tables[in_hand_].table, e.message());
         wait(backoff_s(tries));
       }
+    }
+  }
+
+  void load_table(const RestorePart& part, std::size_t index) {
+    if (part.files == nullptr) return;
+    in_hand_ = index;
+    lock_run(part);
+    if (!sdk::has_index_on(part.archive, {sdk::archive_run_column, sdk::archive_chunk_column})) index_archive(part);
+    for (const LoadChunk& chunk : load_chunks(*part.files)) {
+      in_chunk(part, [&] { load_one(part, index, chunk); });
+    }
+    unlock_run(part);
+  }
+
+  // The slot's lock lets one at a time look whether the chunk is there, and settles what a transaction in doubt has done.
+  void load_one(const RestorePart& part, std::size_t index, const LoadChunk& chunk) {
+    session_.slot_lock(slot_key(part.source), options_.lock_wait_ms);
+    const std::int64_t there = rows_there(session_, part, options_.restored_run_id, chunk.number);
+    if (doubt_) settle();
+    if (there == chunk.rows) {
+      session_.rollback();
+      return;
+    }
+    if (there != 0) {
+      throw sdk::Error(PK_CORRUPT, "archive table " + report_.tables[index].archive + " holds " + std::to_string(there) + " rows of chunk " + std::to_string(chunk.number) + " of run " +
+                                       printable(options_.restored_run_id) + " where the files hold " + std::to_string(chunk.rows) + ": they are not what was loaded from there; delete or rename them");
+    }
+    load_chunk(session_, part, options_.restored_run_id, chunk);
+    RestoreReport pending = report_;
+    pending.tables[index].rows_loaded += chunk.rows;
+    commit(std::move(pending), index);
+  }
+
+  // With the record of what is committed by it.
+  void commit(RestoreReport pending, std::size_t index) {
+    session_.note_write(run_kind, {record_id(), dumped(record(pending, "running"))});
+    in_commit_ = true;
+    session_.commit();
+    in_commit_ = false;
+    report_ = std::move(pending);
+    changed_ = true;
+    if (on_progress_) on_progress_(report_.tables[index], elapsed_s());
+  }
+
+  void restore_table(const RestorePart& part, std::size_t index) {
+    in_hand_ = index;
+    lock_run(part);
+    std::int64_t after = 0;
+    bool begun = false;
+    for (bool done = false; !done;) {
+      in_chunk(part, [&] {
+        if (!begun) close_interrupted();
+        const sdk::Restored chunk = one_chunk(part, index, after, !begun);
+        done = chunk.done;
+        if (!done && !begun) make_findable(part);
+        begun = true;
+        after = chunk.chunk;
+      });
     }
     unlock_run(part);
   }
@@ -149,13 +217,7 @@ class RestoreRun {
     table.rows_skipped += chunk.rows_skipped;
     table.chunks += 1;
     table.hold = hold;
-    session_.note_write(run_kind, {record_id(), dumped(record(pending, "running"))});
-    in_commit_ = true;
-    session_.commit();
-    in_commit_ = false;
-    report_ = std::move(pending);
-    changed_ = true;
-    if (on_progress_) on_progress_(report_.tables[index], elapsed_s());
+    commit(std::move(pending), index);
     return chunk;
   }
 
@@ -171,6 +233,7 @@ class RestoreRun {
         table.rows_restored = foreign_count((*tables)[i], "rows_restored");
         table.rows_skipped = foreign_count((*tables)[i], "rows_skipped");
         table.chunks = foreign_count((*tables)[i], "chunks");
+        table.rows_loaded = foreign_count((*tables)[i], "rows_loaded");
         table.hold = foreign_text((*tables)[i], "hold");
       }
       changed_ = true;
@@ -194,6 +257,10 @@ class RestoreRun {
     if (options_.hold && part.source.key.empty()) {
       report_.warnings.push_back({"not_held", "table " + part.source.name + " has no key to tell its rows by, so what was restored is not on hold: the next purge takes it again"});
     }
+    index_archive(part);
+  }
+
+  void index_archive(const RestorePart& part) {
     try {
       const LoweredPredicate none = lower_no_rows();
       session_.archive_create(PurgeSpec(part.source, none.view(), sdk::restore_walk, {}, {{part.archive.schema, part.archive.name}}, ""));
@@ -259,7 +326,7 @@ class RestoreRun {
       EngineError refused(e);
       const ErrorKind kind = refused.kind() == ErrorKind::failed ? ErrorKind::refused : refused.kind();
       const std::string needed = e.code() != PK_PRIVILEGE ? "" : "; a restore needs SELECT, INSERT" + std::string(options_.conflict == PK_CONFLICT_REPLACE ? ", UPDATE" : "") + " on " + table +
-                                                                    " and SELECT, UPDATE on " + report_.tables[in_hand_].archive;
+                                                                    " and SELECT, UPDATE" + (options_.files.empty() ? "" : ", INSERT") + " on " + report_.tables[in_hand_].archive;
       throw EngineError(kind, code, e.message() + needed).table(table);
     }
     report_.status = "failed";
@@ -287,7 +354,7 @@ class RestoreRun {
                 {"rows_restored", report.rows_restored()},
                 {"tables", Json::array()}};
     for (const RestoredTable& t : report.tables) {
-      out["tables"].push_back({{"table", t.table}, {"rows_restored", t.rows_restored}, {"rows_skipped", t.rows_skipped}, {"chunks", t.chunks}, {"hold", t.hold}});
+      out["tables"].push_back({{"table", t.table}, {"rows_restored", t.rows_restored}, {"rows_skipped", t.rows_skipped}, {"rows_loaded", t.rows_loaded}, {"chunks", t.chunks}, {"hold", t.hold}});
     }
     return out;
   }
@@ -310,6 +377,7 @@ class RestoreRun {
   std::string started_utc_ = now_utc();
   std::string database_;
   std::vector<sdk::RunRecord> records_;
+  std::int64_t now_ns_ = 0;  // the database's clock at the start
   RestoreReport report_;
   std::size_t in_hand_ = 0;  // which table
   bool in_commit_ = false;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "archive_load.hpp"
 #include "archive_record.hpp"
 #include "hold_rule.hpp"
 #include "json.hpp"
@@ -25,6 +26,7 @@ using sdk::Table;
 struct Kept {
   std::string policy;
   std::vector<KeptTable> tables;
+  bool in_files = false;  ///< then `archive` is the table that a file's rows go into, or empty where none went
 };
 
 struct Ancestor {
@@ -38,6 +40,8 @@ struct Wanted {
   Table source;
   Table archive;
   std::vector<Ancestor> ancestors;  ///< of a dependent: its parent, and so on up to the policy's own table
+  const FileTable* files = nullptr;
+  bool to_make = false;
 };
 
 std::string listed(const std::vector<std::string>& names) {
@@ -57,6 +61,25 @@ bool has_column(const Table& table, const std::string& name) {
 
 bool same_table(const Table& a, const Table& b) { return a.schema == b.schema && a.name == b.name; }
 
+const FileTable* files_of(const RestoreOptions& options, const std::string& table) {
+  const auto found = std::find_if(options.files.begin(), options.files.end(), [&](const FileTable& f) { return f.table == table; });
+  return found == options.files.end() ? nullptr : &*found;
+}
+
+// An earlier version's record tells of no dependents; their files do.
+void name_places(Kept& kept, const RestoreOptions& options, const std::string& own_table) {
+  if (kept.tables.empty()) kept.tables.push_back({own_table, "", {}});
+  for (const FileTable& file : options.files) {
+    const bool is_listed = std::any_of(kept.tables.begin(), kept.tables.end(), [&](const KeptTable& t) { return t.table == file.table; });
+    const bool of_policy = std::find(file.policies.begin(), file.policies.end(), kept.policy) != file.policies.end();
+    if (of_policy && !is_listed) kept.tables.push_back({file.table, "", {}});
+  }
+  for (KeptTable& table : kept.tables) {
+    const sdk::ArchiveTable place = loading_place(table.table);
+    table.archive = files_of(options, table.table) == nullptr ? "" : table_name_text(place.schema, place.table);
+  }
+}
+
 std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::RunRecord>& records, std::vector<Warning>& warnings) {
   std::vector<Kept> out;
   std::vector<std::string> known;
@@ -70,12 +93,16 @@ std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::
     found = true;
     Kept kept{foreign_text(record, "policy"), kept_tables(record)};
     const std::string place = foreign_text(record, "archive");
-    if (kept.tables.empty() && place.find('/') != std::string::npos) {
-      refuse("not_archived", "policy " + printable(kept.policy) + " of run " + printable(run_id) + " kept its rows in files under " + printable(place) +
-                                 ", which this command does not restore; purgekit archive export writes them as CSV or JSON to load");
+    kept.in_files = !place.empty() && place[0] == '/';
+    if (kept.in_files) {
+      const bool wanted = options.policies.empty() || std::find(options.policies.begin(), options.policies.end(), kept.policy) != options.policies.end();
+      if (wanted && options.files.empty()) {
+        refuse("not_archived", "policy " + printable(kept.policy) + " of run " + printable(run_id) + " kept what it deleted in files under " + printable(place) + ", where there is no row of the tables wanted");
+      }
+      name_places(kept, options, foreign_text(record, "table"));
     }
     if (kept.tables.empty()) continue;
-    if (!record.contains("archives")) {
+    if (!kept.in_files && !record.contains("archives")) {
       warnings.push_back({"old_record", "run " + printable(run_id) + " was recorded by an earlier version, which noted no archives of dependents: of policy " + printable(kept.policy) + " only " +
                                             printable(kept.tables[0].table) + " comes back"});
     }
@@ -85,7 +112,7 @@ std::vector<Kept> kept_by(const RestoreOptions& options, const std::vector<sdk::
     throw EngineError(ErrorKind::policy, "not_found", "no run " + printable(options.restored_run_id) + " in the ledger " + options.ledger + did_you_mean(options.restored_run_id, known) +
                                                           "; purgekit history URL lists them");
   }
-  if (out.empty()) refuse("not_archived", "run " + printable(options.restored_run_id) + " kept no rows in archive tables, so there is nothing to restore");
+  if (out.empty()) refuse("not_archived", "run " + printable(options.restored_run_id) + " kept no rows in archive tables or files, so there is nothing to restore");
   std::reverse(out.begin(), out.end());  // what went last comes back first
   return out;
 }
@@ -167,13 +194,21 @@ std::vector<Wanted> wanted_tables(Session& session, const RestoreOptions& option
         ancestors.insert(ancestors.begin(), Ancestor{parent->second.first, entry.on});
       }
       before.emplace(entry.table, std::pair(source, ancestors));
+      if (entry.archive.empty()) continue;
       names.push_back(entry.table);
-      const bool known = std::any_of(out.begin(), out.end(), [&](const Wanted& w) { return w.entry.archive == entry.archive; });
-      if (known || !is_wanted(session, options, source)) continue;
+      const FileTable* files = policy.in_files ? files_of(options, entry.table) : nullptr;
+      const auto known = std::find_if(out.begin(), out.end(), [&](const Wanted& w) { return w.entry.archive == entry.archive; });
+      if (known != out.end() && known->files != files) {
+        refuse("shared_archive", "rows of table " + printable(entry.table) + " were kept in files by one policy of that run and in the table " + printable(entry.archive) + " by another: restore one after the other, by --policy");
+      }
+      if (known != out.end() || !is_wanted(session, options, source)) continue;
       if (entry.is_moved) refuse_moved(session, entry, policy.policy, source);
-      Table archive = described(session, entry.archive, "archive table " + printable(entry.archive) + " is not there any more, so its rows of table " + printable(entry.table) + " can't be restored; nothing was changed");
-      sdk::check_restorable(source, archive);
-      out.push_back({entry, std::move(source), std::move(archive), std::move(ancestors)});
+      std::optional<Table> archive = files == nullptr ? std::nullopt : loading_table(session, source, *files);
+      const bool to_make = files != nullptr && !archive;
+      if (to_make) archive = future_archive(*files);
+      else if (!archive) archive = described(session, entry.archive, "archive table " + printable(entry.archive) + " is not there any more, so its rows of table " + printable(entry.table) + " can't be restored; nothing was changed");
+      sdk::check_restorable(source, *archive);
+      out.push_back({entry, std::move(source), std::move(*archive), std::move(ancestors), files, to_make});
     }
   }
   if (out.empty()) bad_policy("run " + printable(options.restored_run_id) + " kept no rows of the tables named; it kept rows of " + listed(names));
@@ -257,7 +292,7 @@ std::vector<RestorePart> restore_parts(Session& session, const RestoreOptions& o
     add_subject(table, options, all);
     if (options.until_ns) all.push_back(archived_before(*options.until_ns, now_ns));
     if (options.since_ns) all.push_back(Predicate::negation(archived_before(*options.since_ns, now_ns)));
-    RestorePart part{std::move(table.source), std::move(table.archive), std::nullopt};
+    RestorePart part{std::move(table.source), std::move(table.archive), std::nullopt, table.files, table.to_make};
     if (!all.empty()) {
       part.where = lower(Predicate::all_of(all), {part.archive, now_ns, 0, zones, [&](const std::string& name) -> const Table& { return catalogue.table(name); }});
     }

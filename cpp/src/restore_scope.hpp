@@ -17,6 +17,8 @@ struct RestorePart {
   sdk::Table source;
   sdk::Table archive;
   std::optional<LoweredPredicate> where;  ///< over the archive's columns; none: all rows of the run
+  const FileTable* files = nullptr;       ///< what is to be loaded into the archive before
+  bool to_make = false;                   ///< the archive is still to be made: it is described as it will be
 };
 
 /// Parents before children. `now_ns` is the database's clock.

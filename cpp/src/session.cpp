@@ -290,6 +290,10 @@ sdk::Restored Session::restore_next(const pk_restore& restore, std::int64_t afte
   return sdk::from_c(out);
 }
 
+void Session::archive_make(const pk_load& load) { call(backend_.archive_make, &load); }
+
+void Session::archive_load(const pk_load& load) { call(backend_.archive_load, &load); }
+
 std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   pk_moves out{};
   call(backend_.moves, &purge, rows_total, rows_matching, &out);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace purgekit::mysql {
 
@@ -45,6 +46,20 @@ std::string MysqlDialect::for_sink(std::string column, std::uint32_t column_kind
   if (column_kind != PK_COLUMN_BIT) return column;
   const std::size_t digits = type_name.find('(') + 1;
   return "LPAD(BIN(" + column + "), " + std::string(type_name.substr(digits, type_name.find(')') - digits)) + ", '0')";
+}
+
+// What for_sink made of it, undone. A decimal stays text, which the server stores without rounding it.
+void MysqlDialect::for_load(Value& value, std::uint32_t column_kind) const {
+  constexpr std::string_view utc = "+00";
+  if (value.kind != PK_VALUE_TEXT) return;
+  if (column_kind == PK_COLUMN_TIMESTAMP_ZONED && value.text.ends_with(utc)) {
+    value.text.resize(value.text.size() - utc.size());
+  } else if (column_kind == PK_COLUMN_BIT) {
+    std::uint64_t bits = 0;
+    const char* end = value.text.data() + value.text.size();
+    const auto [read, problem] = std::from_chars(value.text.data(), end, bits, 2);
+    if (problem == std::errc() && read == end) value = Value::unsigned_integer(bits);
+  }
 }
 
 // Geometry, and json where it is a type of its own, are among the others: their bytes.

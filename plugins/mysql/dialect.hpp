@@ -38,6 +38,7 @@ class MysqlDialect : public sdk::Dialect {
   std::string ledger_suffix() const override;
   std::pair<std::string, std::string> archive_instant() const override { return {"DATETIME(6)", "UTC_TIMESTAMP(6)"}; }
   std::string for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const override;
+  void for_load(sdk::Value& value, std::uint32_t column_kind) const override;
   std::size_t max_name_bytes() const override { return 64; }
   // The current time, unless the server has been told otherwise.
   bool replaces_null(std::string_view type_name, bool numbers_itself) const override { return numbers_itself || type_name.substr(0, 9) == "timestamp"; }

@@ -66,6 +66,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
   sdk::InsertShape insert_shape(const sdk::Table& table) override;
+  void insert_rows(const sdk::Load& load) override;  // load.cpp
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;

@@ -25,6 +25,7 @@ class PgDialect final : public sdk::Dialect {
   bool has_modifying_ctes() const override { return true; }
   std::pair<std::string, std::string> archive_instant() const override { return {"timestamp with time zone", "pg_catalog.clock_timestamp()"}; }
   std::string for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const override;
+  sdk::Value archive_instant_value(std::int64_t ns) const override { return time_value(ns, PK_STORED_ZONED); }
   std::size_t max_name_bytes() const override { return 63; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }

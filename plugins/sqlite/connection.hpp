@@ -46,6 +46,8 @@ class SqliteConnection final : public sdk::SqlConnection {
 
   // restore.cpp
   sdk::Restored restore_next(const sdk::Restore& restore, std::int64_t after) override;
+  void archive_make(const sdk::Load& load) override;
+  void archive_load(const sdk::Load& load) override;
 
   // care.cpp
   sdk::Space space(const sdk::Purge& purge) override;

@@ -80,6 +80,10 @@ sdk::Value SqliteDialect::time_value(std::int64_t ns, std::uint32_t) const {
   return sdk::Value::string(text);
 }
 
+sdk::Value SqliteDialect::archive_instant_value(std::int64_t ns) const {
+  return sdk::Value::string(sdk::format_time(ns, 3, 'T') + "Z");
+}
+
 void SqliteDialect::time_before(sdk::Sql& out, const std::string& column, const pk_node& node, bool negated) const {
   if (is_epoch(node)) {
     // Text and blobs are greater than any number: never "before", and kept from "not before" by their type.

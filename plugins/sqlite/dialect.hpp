@@ -24,6 +24,8 @@ class SqliteDialect : public sdk::Dialect {
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }
   int time_digits() const override { return 9; }
   std::pair<std::string, std::string> archive_instant() const override { return {"TEXT", "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}; }
+  sdk::Value archive_instant_value(std::int64_t ns) const override;
+  std::size_t load_rows() const override { return 1; }  // a statement costs next to nothing, its values as much as the row
 
   bool fits(std::string_view target_type, std::string_view source_type) const override;
   std::string shown(const std::string& column, std::uint32_t kind, int most) const override;

@@ -12,6 +12,16 @@ sdk::Restored SqliteConnection::restore_next(const sdk::Restore& restore, std::i
   return SqlConnection::restore_next(restore, after);
 }
 
+void SqliteConnection::archive_make(const sdk::Load& load) {
+  const Database::Activity activity(db_);
+  SqlConnection::archive_make(load);
+}
+
+void SqliteConnection::archive_load(const sdk::Load& load) {
+  const Database::Activity activity(db_);
+  SqlConnection::archive_load(load);
+}
+
 sdk::InsertShape SqliteConnection::insert_shape(const sdk::Table& table) {
   constexpr std::int64_t first_generated = 2;  // "hidden" of pragma_table_xinfo: 2 virtual, 3 stored
   sdk::InsertShape shape;

@@ -351,8 +351,16 @@ class Connection:
         lock_wait_ms: int = 1_000,
         control: RunControl | None = None,
         on_progress: Callable[[dict[str, Any]], object] | None = None,
+        files: Sequence[Mapping[str, Any]] = (),
     ) -> str:
-        """Put archived rows of a run back; ``purgekit.restore/1`` as JSON, also of one that failed part-way."""
+        """Put archived rows of a run back; ``purgekit.restore/1`` as JSON, also of one that failed part-way.
+
+        ``files``, where the run kept rows in files: of each table ``table``, ``policies``, ``columns`` (name, type,
+        kind) and ``chunks`` with ``path``, ``number``, ``begin``, ``end``, ``rows``, ``bytes``, ``sha256`` and
+        ``archived_ns``.
+        """
+    def archive_places(self, run_id: str, *, ledger: str = "purgekit_ledger") -> str:
+        """Where a run kept rows in files, and what the ledger says of them, as JSON."""
     def last_run(self) -> tuple[str, str]:
         """Report and flight record of the last ``run`` as JSON, also when it raised; "" for what there is not."""
     def history(self, ledger: str = "purgekit_ledger") -> str:

@@ -299,6 +299,7 @@ class Database:
         self,
         run_id: str,
         *,
+        archive: str | os.PathLike[str] | None = None,
         policy: str | Sequence[str] | None = None,
         table: str | Sequence[str] | None = None,
         where: Mapping[str, object] | None = None,
@@ -311,13 +312,15 @@ class Database:
         control: _core.RunControl | None = None,
         on_progress: Progress | None = None,
     ) -> RestoreReport:
-        """Put rows back that a run has kept in archive tables, parents before children, each row once.
+        """Put rows back that a run has archived, parents before children, each row once.
 
         A chunk comes back in one transaction, in which the archive marks it; so a restore that was stopped or killed is
-        gone on with by the same call. The archive keeps all rows.
+        gone on with by the same call. The archive keeps all rows. What the run kept in files is read first, all of it
+        checked, and loaded into archive tables; from there it comes back.
 
         Args:
             run_id: the run that deleted them, as in ``history``.
+            archive: where the run's archive files are now, if not where it wrote them.
             policy: only what these policies of the run deleted.
             table: only rows of these tables.
             where: column to value: only rows that have all of them, and children of such rows.
@@ -339,6 +342,7 @@ class Database:
             self._connection,
             str(self._target),
             run_id,
+            archive=archive,
             policy=policy,
             table=table,
             where=where,

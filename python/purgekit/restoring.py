@@ -1,10 +1,12 @@
-"""Putting rows back that a run has kept in archive tables."""
+"""Putting rows back that a run has kept in archive tables or files."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from purgekit import _core
 from purgekit.errors import PolicyError, PurgeFailed, PurgekitError
@@ -36,8 +38,13 @@ class RestoreReport(Outcome):
         return int(self._json["rows_skipped"])
 
     @property
+    def rows_loaded(self) -> int:
+        """Rows that came out of archive files into archive tables first."""
+        return int(self._json["rows_loaded"])
+
+    @property
     def tables(self) -> list[Json]:
-        """For each: ``table``, ``archive``, ``rows_restored``, ``rows_skipped``, ``chunks``, ``hold``."""
+        """Each: ``table``, ``archive``, ``rows_restored``, ``rows_skipped``, ``rows_loaded``, ``chunks``, ``hold``."""
         found: list[Json] = self._json["tables"]
         return found
 
@@ -56,6 +63,7 @@ def restore(
     database: str,
     run_id: str,
     *,
+    archive: str | os.PathLike[str] | None,
     policy: str | Sequence[str] | None,
     table: str | Sequence[str] | None,
     where: Mapping[str, object] | None,
@@ -87,7 +95,7 @@ def restore(
         "control": control,
         "on_progress": on_progress,
     }
-    report = RestoreReport(_recorded(connection, database, run_id, options))
+    report = RestoreReport(_recorded(connection, database, run_id, options, None if archive is None else Path(archive)))
     if report.status == "failed":
         error = report.error or {}
         failure = PurgeFailed(str(error.get("message")), code=str(error.get("code") or ""), table=error.get("table"))
@@ -96,13 +104,14 @@ def restore(
     return report
 
 
-def _recorded(connection: _core.Connection, database: str, run_id: str, options: Json) -> Json:
+def _recorded(connection: _core.Connection, database: str, run_id: str, options: Json, archive: Path | None) -> Json:
     """Restore, with a record of it on this machine."""
     store = RunStore()
     own_id = options["run_id"]
     store.begin(own_id, database, [f"restore of {run_id}"], options["ledger"])
     try:
         with stop_on_ctrl_c(options["control"]):
+            options["files"] = _files(connection, run_id, options, archive)
             report: Json = json.loads(connection.restore(run_id, **options))
     except PurgekitError:
         store.refused(own_id)
@@ -112,6 +121,16 @@ def _recorded(connection: _core.Connection, database: str, run_id: str, options:
         raise
     store.end(own_id, {**report, "rows_deleted": 0, "rows_archived": 0})
     return report
+
+
+def _files(connection: _core.Connection, run_id: str, options: Json, archive: Path | None) -> list[Json]:
+    """What the run kept in files, each of them as it was when it was written."""
+    places = json.loads(connection.archive_places(run_id, ledger=options["ledger"]))
+    if not places["policies"] and archive is None:
+        return []
+    from purgekit.archives.kept import kept_files
+
+    return kept_files(places, run_id, path=archive, policies=options["policies"], tables=options["tables"])
 
 
 def _names(given: str | Sequence[str] | None) -> list[str]:

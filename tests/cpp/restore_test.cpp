@@ -2,17 +2,23 @@
 #include "purgekit/restore.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+#include <zstd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "purgekit/error.hpp"
 #include "purgekit/registry.hpp"
 #include "purgekit/sdk/adapter.hpp"
 #include "purgekit/sdk/restore.hpp"
+#include "sha256.hpp"
 
 namespace purgekit {
 namespace {
@@ -33,6 +39,7 @@ struct World {
   std::map<std::string, int> calls;
   std::map<std::pair<std::string, int>, std::pair<pk_code, bool>> script;  // verb and call: what it fails with, and whether it was done all the same
   bool key = true;
+  bool made = false;  // the archive table that files are loaded into
 };
 
 World& world() {
@@ -55,7 +62,7 @@ class Fake final : public sdk::Connection {
     table.name = name.name;
     table.columns = {{"ID", "bigint", PK_COLUMN_INT, false}};
     if (world().key) table.key = {0};
-    if (name.name == "A") {
+    if (name.name == "A" || (name.name == "purgekit_archive_T" && world().made)) {
       table.columns.push_back({sdk::archive_run_column, "text", PK_COLUMN_TEXT, false});
       table.columns.push_back({sdk::archive_chunk_column, "bigint", PK_COLUMN_INT, false});
       table.columns.push_back({sdk::archive_instant_column, "timestamp", PK_COLUMN_TIMESTAMP, false});
@@ -64,7 +71,32 @@ class Fake final : public sdk::Connection {
     }
     return table;
   }
-  std::int64_t count(const sdk::Purge&) override { return 0; }
+  // Of a chunk, by its number and that negated.
+  std::int64_t count(const sdk::Purge& purge) override {
+    std::int64_t rows = 0;
+    for (std::size_t i = 0; i < purge.predicate->value_count; ++i) {
+      const std::int64_t number = purge.predicate->values[i].i64;
+      if (number > 0) rows += open_->chunks[number] + open_->restored[number];
+    }
+    std::erase_if(open_->chunks, [](const auto& chunk) { return chunk.second == 0; });
+    return rows;
+  }
+  std::vector<sdk::ArchiveInfo> archive_find(const sdk::Purge&) override {
+    sdk::ArchiveInfo info;
+    info.state = world().made ? PK_ARCHIVE_PRESENT : PK_ARCHIVE_ABSENT;
+    return {info};
+  }
+  void archive_make(const sdk::Load& load) override {
+    verb("archive_make");
+    EXPECT_EQ(load.archive.table, "purgekit_archive_T");
+    world().made = true;
+  }
+  void archive_load(const sdk::Load& load) override {
+    verb("archive_load");
+    EXPECT_EQ(load.run_id, "r1");
+    EXPECT_EQ(load.values[0].kind, PK_VALUE_INT);
+    open_->chunks[load.chunk] += static_cast<std::int64_t>(load.rows);
+  }
   std::vector<sdk::Walk> propose(const sdk::Purge&, std::int64_t, std::int64_t) override { return {}; }
   std::vector<std::string> prepare(const sdk::Purge&) override { return {}; }
   sdk::Ledger ledger_find(const sdk::TableName&) override {
@@ -276,6 +308,108 @@ TEST_F(RestoreTest, OneThatWasKilledIsKnownToBeOver) {
   EXPECT_EQ(earlier["stop_reason"], "interrupted");
   EXPECT_EQ(earlier["rows_restored"], 7);
 }
+
+/// The same rows, in a file.
+class FromFiles : public RestoreTest {
+ protected:
+  FromFiles() {
+    world().committed.chunks.clear();
+    world().committed.runs["r1/000"] = R"({"run_id":"r1","policy":"p","table":"T","status":"completed","archive":"/kept","archives":[{"table":"T","archive":"/kept"}]})";
+    FileTable& table = options.files.emplace_back();
+    table.table = "T";
+    table.policies = {"p"};
+    table.columns = {{"ID", "bigint", PK_COLUMN_INT, false}};
+    std::ofstream out(path_, std::ios::binary);
+    std::int64_t at = 0;
+    for (const auto& [number, rows] : {std::pair{3, 10}, std::pair{4, 20}, std::pair{9, 30}}) {
+      std::string lines;
+      for (int i = 0; i < rows; ++i) lines += "{\"ID\":" + std::to_string(number * 100 + i) + "}\n";
+      std::string frame(ZSTD_compressBound(lines.size()), '\0');
+      frame.resize(ZSTD_compress(frame.data(), frame.size(), lines.data(), lines.size(), 1));
+      out << frame;
+      const auto end = at + static_cast<std::int64_t>(frame.size());
+      table.chunks.push_back({path_, number, at, end, rows, static_cast<std::int64_t>(lines.size()), Sha256::of(lines), 0});
+      at = end;
+    }
+  }
+  ~FromFiles() override { std::filesystem::remove(path_); }
+  FromFiles(const FromFiles&) = delete;
+  FromFiles& operator=(const FromFiles&) = delete;
+
+  RestoreReport load_and_restore() {
+    RestoreReport report = restore();
+    EXPECT_EQ(report.status, "completed");
+    EXPECT_EQ(rows_back(), 60);
+    EXPECT_EQ(report.rows_loaded(), record()["tables"][0]["rows_loaded"]);
+    return report;
+  }
+
+  std::string path_ = (std::filesystem::temp_directory_path() / ("purgekit-restore-test-" + std::to_string(getpid()))).string();
+};
+
+TEST_F(FromFiles, AreLoadedAndThenRestored) {
+  EXPECT_EQ(load_and_restore().rows_loaded(), 60);
+  EXPECT_EQ(world().calls["archive_make"], 1);
+  EXPECT_EQ(world().calls["commit"], 6);
+  options.run_id = "r3";
+  Session session(backend_named("restorefake"));
+  session.connect({});
+  EXPECT_EQ(run_restore(session, {}, options, control, {}).rows_loaded(), 0) << "they are there already";
+  EXPECT_EQ(rows_back(), 60);
+}
+
+TEST_F(FromFiles, AChunkThatIsThereIsNotLoadedAgain) {
+  world().made = true;
+  world().committed.chunks[4] = 20;
+  EXPECT_EQ(load_and_restore().rows_loaded(), 40);
+  EXPECT_EQ(world().calls["archive_make"], 0);
+}
+
+TEST_F(FromFiles, AnotherCountIsRefused) {
+  world().made = true;
+  world().committed.chunks[3] = 7;
+  EXPECT_THROW(restore(), EngineError);
+  EXPECT_EQ(world().committed.chunks, (std::map<std::int64_t, std::int64_t>{{3, 7}}));
+  EXPECT_EQ(rows_back(), 0);
+}
+
+TEST_F(FromFiles, ThatChangedSinceTheyWereVerifiedAreRefused) {
+  for (FileChunk wrong : {FileChunk{}, options.files[0].chunks[0]}) {
+    if (wrong.path.empty()) {
+      wrong = options.files[0].chunks[0];
+      wrong.sha256 = Sha256::of("other");
+    } else {
+      wrong.rows += 1;
+    }
+    const FileChunk right = std::exchange(options.files[0].chunks[0], wrong);
+    EXPECT_THROW(restore(), EngineError);
+    EXPECT_TRUE(world().committed.chunks.empty());
+    options.files[0].chunks[0] = right;
+  }
+  std::filesystem::resize_file(path_, 1);
+  EXPECT_THROW(restore(), EngineError);
+  EXPECT_TRUE(world().committed.chunks.empty());
+}
+
+class LoadInDoubt : public FromFiles, public ::testing::WithParamInterface<std::pair<int, bool>> {};
+
+TEST_P(LoadInDoubt, IsCountedOnce) {
+  const auto [call, committed] = GetParam();
+  fail("commit", call, PK_IN_DOUBT, committed);
+  EXPECT_EQ(load_and_restore().rows_loaded(), 60);
+}
+
+INSTANTIATE_TEST_SUITE_P(Calls, LoadInDoubt, ::testing::Values(std::pair{1, true}, std::pair{1, false}, std::pair{3, true}, std::pair{3, false}, std::pair{4, true}, std::pair{4, false}));
+
+class LoadPassing : public FromFiles, public ::testing::WithParamInterface<pk_code> {};
+
+TEST_P(LoadPassing, IsTriedAgain) {
+  fail("archive_load", 2, GetParam());
+  EXPECT_EQ(load_and_restore().rows_loaded(), 60);
+  EXPECT_GE(world().calls["archive_load"], 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codes, LoadPassing, ::testing::Values(PK_LOCK_TIMEOUT, PK_DEADLOCK, PK_SERVER_RESOURCES, PK_CONNECTION_LOST));
 
 }  // namespace
 }  // namespace purgekit

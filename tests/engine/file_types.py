@@ -48,6 +48,13 @@ def purge_to_files(
     return list(zip(columns, plain, typed, strict=True))
 
 
+def restored(url: str, rows: int) -> None:
+    """Put back what the last run has purged into files."""
+    with pk.connect(url) as db:
+        (run,) = [run for run in db.history() if run["kind"] == "purge"]
+        assert db.restore(run["run_id"]).rows_restored == rows
+
+
 PYTHON_TYPES: dict[Kind, type | tuple[type, ...]] = {
     Kind.INT: int,
     Kind.UINT: int,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import purgekit as pk
+from archives import writer
 from engine.tables import HOUR_S, TABLE, make_sessions, now_s, sessions_policy
+from purgekit.archives import ArchiveFile, find_archives
 from servers import Connection
 
 CHILD = "APPS"
@@ -51,6 +55,36 @@ def purged(
     with pk.connect(url) as db:
         run_id = db.run(sessions_policy(archive="table", **changes), limits=pk.Limits(chunk_ms=chunk_ms)).run_id
     return run_id, before
+
+
+def purged_to_files(
+    connection: Connection, url: str, folder: Path, count: int = 60, *, chunk_ms: int = 100, **changes: Any
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """The same, kept in files below a folder."""
+    make_sessions(connection, url, [now_s() + (HOUR_S if n % 4 == 0 else -5 * HOUR_S) for n in range(count)])
+    before = all_rows(connection)
+    with pk.connect(url) as db:
+        run_id = db.run(sessions_policy(**changes), archive=folder, limits=pk.Limits(chunk_ms=chunk_ms)).run_id
+    return run_id, before
+
+
+def cut_up(connection: Connection, folder: Path, rows_of_chunk: int) -> dict[int, int]:
+    """Cut the one archive file below a folder into small chunks, however fast this machine purged; rows by number."""
+    (path,) = find_archives(folder)
+    (manifest,) = folder.rglob("*.manifest.json")
+    with ArchiveFile(path) as archive:
+        lines = [line + b"\n" for chunk in archive.chunks() for line in archive.lines(chunk)]
+    head = path.read_bytes()
+    data = head[: 8 + int.from_bytes(head[4:8], "little")]
+    parts = [lines[at : at + rows_of_chunk] for at in range(0, len(lines), rows_of_chunk)]
+    for number, part in enumerate(parts, 1_000):
+        data += writer.chunk(number, b"".join(part))
+    path.write_bytes(data)
+    document = json.loads(manifest.read_text())
+    document["files"][0] |= {"bytes": len(data), "chunks": len(parts), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest.write_text(json.dumps(document))
+    execute(connection, "UPDATE purgekit_ledger SET document = '{}' WHERE kind = 'slot'")  # now the manifest tells
+    return {number: len(part) for number, part in enumerate(parts, 1_000)}
 
 
 def notes(connection: Connection, kind: str = "hold") -> dict[str, Any]:

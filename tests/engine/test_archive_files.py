@@ -171,8 +171,12 @@ def test_every_class_of_value_comes_back(sqlite_url: str, admin: Callable[[str],
     for number, (kind, sql, _) in enumerate(VALUES):
         execute(db_, f'INSERT INTO ODD (ID, E, "c {types.index(kind)}") VALUES ({number}, {OLD}, {sql})')
     policy = pk.Policy("odd", table="ODD", where=pk.expired("E", unit="s"), max_fraction=1.0)
+    exact = ", ".join(f'typeof("c {n}"), hex("c {n}"), hex(quote("c {n}"))' for n in range(len(types)))
+    before = every(db_, f"SELECT ID, {exact} FROM ODD ORDER BY ID")
     with pk.connect(sqlite_url) as db:
-        db.run(policy, archive=tmp_path / "kept")
+        run_id = db.run(policy, archive=tmp_path / "kept").run_id
+        assert db.restore(run_id, hold=False).rows_restored == len(VALUES)
+    assert every(db_, f"SELECT ID, {exact} FROM ODD ORDER BY ID") == before
     (path,) = archive_files(tmp_path / "kept")
     rows = {row["ID"]: row for row in lines(path)}
     assert len(rows) == len(VALUES)
@@ -204,7 +208,10 @@ def test_large_rows(sqlite_url: str, admin: Callable[[str], Connection], tmp_pat
     before = dict(every(db_, "SELECT ID, B FROM LARGE"))
     policy = pk.Policy("large", table="LARGE", where=pk.expired("E", unit="s"), max_fraction=1.0)
     with pk.connect(sqlite_url) as db:
-        db.run(policy, archive=tmp_path / "kept")
+        run_id = db.run(policy, archive=tmp_path / "kept").run_id
+        assert every(db_, "SELECT * FROM LARGE") == []
+        db.restore(run_id)
+    assert dict(every(db_, "SELECT ID, B FROM LARGE")) == before
     (path,) = archive_files(tmp_path / "kept")
     assert {row["ID"]: base64.b64decode(row["B"]) for row in lines(path)} == before
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import purgekit as pk
-from engine.file_types import OLD, execute, has_own_type, in_rows, purge_to_files, rows_of, utc
+from engine.file_types import OLD, execute, has_own_type, in_rows, purge_to_files, restored, rows_of, utc
 from purgekit.archives import ArchiveFile, Column, find_archives
 from servers import Connection
 
@@ -164,6 +164,8 @@ def test_every_type(url: str, admin: Callable[[str], Connection], tmp_path: Path
             )
     put_back(db, "AFTER", found, own)
     assert rows_of(db, everything("AFTER", types)) == before
+    restored(url, deepest + 1)
+    assert rows_of(db, everything("KEPT", types)) == before
 
 
 DRAWN: list[tuple[str, st.SearchStrategy[Any]]] = [

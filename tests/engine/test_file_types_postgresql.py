@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import purgekit as pk
-from engine.file_types import OLD, execute, has_own_type, in_rows, purge_to_files, rows_of
+from engine.file_types import OLD, execute, has_own_type, in_rows, purge_to_files, restored, rows_of
 from purgekit.archives import ArchiveFile, Kind, find_archives
 from servers import Connection
 
@@ -143,6 +143,10 @@ def test_every_type(postgresql_url: str, admin: Callable[[str], Connection], tmp
         special = [value for value in plain if isinstance(value, list)]
         assert not special or column.kind == Kind.REAL, "only NaN and infinity are marked"
     put_back(db, "AFTER", in_rows(columns), [type_name for type_name, _ in TYPES])
+    restored(postgresql_url, deepest + 1)
+    assert rows_of(db, "SELECT KEPT::text FROM KEPT ORDER BY ID") == rows_of(
+        db, "SELECT BEFORE::text FROM BEFORE ORDER BY ID"
+    )
     assert rows_of(db, "SELECT AFTER::text FROM AFTER ORDER BY ID") == rows_of(
         db, "SELECT BEFORE::text FROM BEFORE ORDER BY ID"
     )

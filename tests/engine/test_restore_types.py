@@ -207,3 +207,32 @@ def test_every_type_comes_back_as_it_was(every: Everything, data: st.DataObject)
         db.restore(replaced, on_conflict="replace", hold=False)
     after = {row[0]: row for row in every.contents()}
     assert [after[row[0]] for row in before] == before
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_every_type_comes_back_out_of_files(
+    every: Everything, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    row = st.fixed_dictionaries({name: st.one_of(st.none(), column[1]) for name, column in every.columns.items()})
+    every.fill(data.draw(st.lists(row, min_size=1, max_size=12)))
+    before = every.contents()
+    policy = pk.Policy("all", table="EVERY_TYPE", where=pk.expired("E", unit="s"), max_fraction=1.0)
+    with pk.connect(every.url) as db:
+        run = db.run(policy, archive=tmp_path_factory.mktemp("kept"))
+        assert every.contents() == []
+        report = db.restore(run.run_id, hold=False)
+    assert report.rows_loaded == report.rows_restored == len(before)
+    assert every.contents() == before
+    kept = rows(
+        every.connection,
+        f"SELECT ID, {every.exact} FROM {archive_of(every.url, 'EVERY_TYPE')} "
+        f"WHERE purgekit_run_id = '{run.run_id}' ORDER BY ID",
+    )
+    assert kept == before

@@ -445,6 +445,20 @@ typedef struct pk_restore {
   uint32_t lock_wait_ms;
 } pk_restore;
 
+/** Rows out of an archive file, for an archive table. */
+typedef struct pk_load {
+  pk_text schema; /**< of the table they came from; exact names */
+  pk_text table;
+  pk_archive archive;
+  pk_text run_id;          /**< of the run that archived them */
+  int64_t chunk;           /**< number of the chunk, above 0 */
+  int64_t archived_utc_ns; /**< when they were archived */
+  const pk_column* columns; /**< of each row, exact names; the table may have others by now */
+  size_t column_count;
+  const pk_value* values; /**< column_count for each row, one row after the other, in the form in which a sink took them (pk_sink) */
+  size_t row_count;
+} pk_load;
+
 typedef struct pk_restored {
   int64_t chunk; /**< the archived chunk that was worked on */
   int64_t rows_restored;
@@ -586,6 +600,10 @@ typedef struct pk_backend {
   int32_t (*note_add)(pk_connection*, pk_text kind, const pk_run*, pk_error*);
   /** The first `most` notes of a kind whose id begins with `prefix` (ASCII) and stands behind `after`, ordered by id. */
   int32_t (*note_page)(pk_connection*, pk_text kind, pk_text prefix, pk_text after, size_t most, pk_runs* out, pk_error*);
+  /** Make the archive table of a load, with the load's columns and no others but our three. Its rows are not looked at. Commits. */
+  int32_t (*archive_make)(pk_connection*, const pk_load*, pk_error*);
+  /** In an open transaction: put all of the rows into the archive table, or fail. */
+  int32_t (*archive_load)(pk_connection*, const pk_load*, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

@@ -70,6 +70,8 @@ class Session {
   std::vector<sdk::RunRecord> note_page(const std::string& kind, const std::string& prefix, const std::string& after, std::size_t most);
   std::vector<sdk::Value> sample_rows(const pk_purge& purge, std::size_t most);
   sdk::Restored restore_next(const pk_restore& restore, std::int64_t after);
+  void archive_make(const pk_load& load);
+  void archive_load(const pk_load& load);
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }

@@ -37,6 +37,7 @@ class Manifest:
     policy: str
     policy_hash: str
     files: tuple[ManifestFile, ...]
+    runs: tuple[str, ...] = ()  # that wrote into them, in order
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -69,7 +70,10 @@ def _parse(path: Path, data: bytes) -> Manifest:
     if len({file.path for file in files}) != len(files):
         raise ArchiveError("it lists a file twice")
     run_id, policy, policy_hash = (text_of(document, name, what) for name in ("run_id", "policy", "policy_hash"))
-    return Manifest(path, run_id, policy, policy_hash, tuple(files))
+    runs = document.get("runs", [run_id])
+    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
+        raise ArchiveError("the runs in it are no list of texts")
+    return Manifest(path, run_id, policy, policy_hash, tuple(files), tuple(runs))
 
 
 def _inside(folder: Path, name: str) -> Path:

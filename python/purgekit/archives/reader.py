@@ -31,6 +31,7 @@ from purgekit.text import printable
 UNFINISHED = ".part"
 MOST_ROW_BYTES = 256 * 1024 * 1024
 MOST_CHUNK_BYTES = 4 * 1024 * 1024 * 1024
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class ArchiveFile:
             print(row["ID"], row["EXPIRES"])
 
     A chunk's rows are given only when all of the chunk agrees with its hash. Memory stays flat, however long the file
-    is; a chunk or row larger than ``most_chunk_bytes`` and ``most_row_bytes`` is refused. Whatever is wrong is an
+    is; a chunk or row larger than ``most_chunk_bytes`` and ``most_row_bytes`` is refused. What lies behind ``end``
+    bytes is as if it were not there: of an unfinished file the ledger knows how much counts. Whatever is wrong is an
     ``ArchiveError``. Whether whole chunks are missing at the end only a manifest tells: see ``verify``.
     """
 
@@ -59,8 +61,10 @@ class ArchiveFile:
         *,
         most_row_bytes: int = MOST_ROW_BYTES,
         most_chunk_bytes: int = MOST_CHUNK_BYTES,
+        end: int | None = None,
     ) -> None:
         self.path = Path(path)
+        self._end = end
         self._most_row_bytes, self._most_chunk_bytes = most_row_bytes, most_chunk_bytes
         self._file = open_regular(self.path)
         try:
@@ -88,10 +92,12 @@ class ArchiveFile:
         """The chunks in the order of their commits, without reading their rows."""
         seen: set[tuple[int, str]] = set()
         position = self._first_chunk_at
-        while True:
+        while self._end is None or position < self._end:
             with self._named():
                 self._file.seek(position)
                 chunk = self._next_chunk()
+                if chunk and self._end is not None and chunk.frame.end > self._end:
+                    raise ArchiveError(f"chunk {chunk.record.number} does not end where its file's end should be")
             if chunk is None:
                 return
             # With several workers the number of a chunk that was rolled back may be given again; its rows are others.
@@ -179,14 +185,17 @@ class ArchiveFile:
                 yield line, plain, self._decoded(decoders, plain)
 
     def fingerprint(self) -> tuple[int, str]:
-        """Length and SHA-256 of the file as it lies there."""
+        """Length and SHA-256 of the file as it lies there, up to its end."""
         digest = hashlib.sha256()
         size = 0
         with self._named():
-            while piece := os.pread(self._file.fileno(), 1 << 20, size):
+            while piece := os.pread(self._file.fileno(), self._left(size), size):
                 digest.update(piece)
                 size += len(piece)
         return size, digest.hexdigest()
+
+    def _left(self, position: int) -> int:
+        return _PIECE_BYTES if self._end is None else min(_PIECE_BYTES, self._end - position)
 
     def _values_of(self, line: bytes) -> list[Any]:
         with self._named():

@@ -58,7 +58,7 @@ def verify(path: str | os.PathLike[str]) -> list[Verdict]:
             named |= {file.path: file for file in read_manifest(manifest_path).files}
         except ArchiveError as error:
             verdicts.append(Verdict(manifest_path, DAMAGED, problem=error.message))
-    verdicts += [_judge(file, named.get(file if place.is_dir() else file.resolve())) for file in files]
+    verdicts += [judge(file, named.get(file if place.is_dir() else file.resolve())) for file in files]
     if place.is_dir():
         verdicts += _missing(named.values(), files)
     return sorted(verdicts, key=lambda verdict: verdict.path)
@@ -77,11 +77,12 @@ def require_intact(path: Path) -> None:
             raise ArchiveError(verdict.problem)
 
 
-def _judge(path: Path, sealed: ManifestFile | None) -> Verdict:
+def judge(path: Path, sealed: ManifestFile | None, *, end: int | None = None) -> Verdict:
+    """Judge one file, or what of it lies before ``end``, by reading it and by what its manifest or the ledger says."""
     size = rows = chunks = 0
     table = run_id = None
     try:
-        with ArchiveFile(path) as archive:
+        with ArchiveFile(path, end=end) as archive:
             table, run_id = archive.header.table, archive.header.run_id
             for chunk in archive.chunks():
                 archive.check(chunk)

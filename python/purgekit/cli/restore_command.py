@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -32,8 +33,12 @@ COLUMNS = (
 def restore(
     url: options.Url,
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run whose rows come back, as in history.")],
+    archive: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
+        typer.Option("--from", metavar="PATH", help="Where the run's archive files are now, if they were moved."),
+    ] = None,
     policy: Annotated[
-        Optional[list[str]],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
+        Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="NAME", help="Only what this policy deleted. May be repeated."),
     ] = None,
     only_table: Annotated[
@@ -74,8 +79,9 @@ def restore(
     """Put archived rows of a run back, parents first, chunk by chunk; the archive keeps them, marked as restored.
 
     Each row comes back once, whatever happens meanwhile: the same command goes on where it was stopped or killed. What
-    is restored is put on hold. On a terminal it asks first; elsewhere only --on-conflict replace wants --yes. Exit
-    codes: 0 done, 1 failed part-way, 2 refused and nothing changed, 3 stopped early, 4 done but rows were skipped.
+    is restored is put on hold. What the run kept in files is checked and loaded into archive tables first. On a
+    terminal it asks first; elsewhere only --on-conflict replace wants --yes. Exit codes: 0 done, 1 failed part-way, 2
+    refused and nothing changed, 3 stopped early, 4 done but rows were skipped.
 
     Example: [bold]purgekit restore postgresql://iam@db/identity 20261121T101112345Z-3f9a2c --where USER_ID=42[/bold]
     """
@@ -94,6 +100,7 @@ def restore(
         try:
             report = db.restore(
                 run_id,
+                archive=archive,
                 policy=policy,
                 table=only_table,
                 where=conditions,
@@ -150,9 +157,9 @@ def show_restore(report: RestoreReport) -> None:
     why = f" by {report.stop_reason}" if report.status == "stopped" else ""
     spent = duration(float(report.to_dict()["elapsed_s"]))
     out.print()
-    out.print(
-        printable(f"{report.status}{why}: {report.rows_restored:,} rows restored in {spent}  run {report.run_id}")
-    )
+    loaded = f"{report.rows_loaded:,} rows loaded from files, " if report.rows_loaded else ""
+    done = f"{loaded}{report.rows_restored:,} rows restored"
+    out.print(printable(f"{report.status}{why}: {done} in {spent}  run {report.run_id}"))
 
 
 def _confirm(run_id: str, on_conflict: str, yes: bool) -> None:
@@ -179,7 +186,8 @@ class _Teller:
     def __call__(self, event: dict[str, Any]) -> None:
         if self._wanted and time.monotonic() - self._told_s >= TOLD_EVERY_S:
             self._told_s = time.monotonic()
-            say(f"purgekit: {event['table']}: {event['rows_restored']:,} rows restored")
+            loading = f"{event['rows_loaded']:,} rows loaded, " if event["rows_loaded"] else ""
+            say(f"purgekit: {event['table']}: {loading}{event['rows_restored']:,} rows restored")
 
 
 def _tell_stopping() -> None:

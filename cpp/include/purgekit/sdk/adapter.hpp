@@ -149,6 +149,8 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
   out.restore_next = [](C* c, const pk_restore* p, std::int64_t after, pk_restored* r, pk_error* e) -> std::int32_t {
     return guarded(e, [&] { *r = to_c(c->impl->restore_next(from_c(*p), after)); });
   };
+  out.archive_make = [](C* c, const pk_load* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_make(from_c(*p)); }); };
+  out.archive_load = [](C* c, const pk_load* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_load(from_c(*p)); }); };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

@@ -81,6 +81,8 @@ class Connection {
   }
   virtual std::vector<Value> sample_rows(const Purge&, std::size_t) { return unsupported<std::vector<Value>>("samples of rows"); }
   virtual Restored restore_next(const Restore&, std::int64_t /*after*/) { return unsupported<Restored>("restore"); }
+  virtual void archive_make(const Load&) { unsupported<int>("an archive table"); }
+  virtual void archive_load(const Load&) { unsupported<int>("loading archive files"); }
 
  protected:
   template <class T>

@@ -121,6 +121,12 @@ class Dialect {
   virtual std::pair<std::string, std::string> archive_instant() const { return {"TIMESTAMP", "CURRENT_TIMESTAMP"}; }
   /// Expression for a column's value as row_batch.hpp wants it, where the session's own form is not that.
   virtual std::string for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view /*type_name*/) const { return column; }
+  /// The other way round: a value in that form as it is bound to be stored in such a column.
+  virtual void for_load(Value& /*value*/, std::uint32_t /*column_kind*/) const {}
+  /// An instant as archive_instant() would have read it.
+  virtual Value archive_instant_value(std::int64_t ns) const { return time_value(ns, PK_STORED_UNZONED); }
+  /// Most rows of one INSERT that stores rows out of files.
+  virtual std::size_t load_rows() const { return 256; }
   /// What is selected to show a column to people: the first `most` characters of its text, or of its bytes in hexadecimal. As it
   /// stands here, values come whole and are cut by us.
   virtual std::string shown(const std::string& column, std::uint32_t /*kind*/, int /*most*/) const { return column; }

@@ -78,6 +78,17 @@ inline Restore from_c(const pk_restore& r) {
   return {to_string(r.schema), to_string(r.table), from_c(r.archive), to_string(r.run_id), r.predicate,
           checked_kind(r.conflict, PK_CONFLICT_REFUSE, PK_CONFLICT_REPLACE), r.lock_wait_ms};
 }
+inline Load from_c(const pk_load& l) {
+  Load out{to_string(l.schema), to_string(l.table), from_c(l.archive), to_string(l.run_id), l.chunk, l.archived_utc_ns, {}, l.values, l.row_count};
+  checked(l.columns, l.column_count);
+  out.columns.reserve(l.column_count);
+  for (std::size_t i = 0; i < l.column_count; ++i) {
+    const pk_column& c = l.columns[i];
+    out.columns.push_back({to_string(c.name), to_string(c.type_name), checked_kind(c.kind, PK_COLUMN_OTHER, PK_COLUMN_ANY), c.nullable != 0});
+  }
+  checked(l.values, l.column_count == 0 ? l.row_count : l.row_count * l.column_count);
+  return out;
+}
 inline pk_restored to_c(const Restored& r) { return {r.chunk, r.rows_restored, r.rows_skipped, static_cast<std::uint8_t>(r.done), {}}; }
 inline Restored from_c(const pk_restored& r) { return {r.chunk, r.rows_restored, r.rows_skipped, r.done != 0}; }
 

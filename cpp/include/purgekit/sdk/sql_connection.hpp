@@ -19,6 +19,7 @@
 #include "purgekit/sdk/children.hpp"
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
+#include "purgekit/sdk/load.hpp"
 #include "purgekit/sdk/owned_predicate.hpp"
 #include "purgekit/sdk/render.hpp"
 #include "purgekit/sdk/restore.hpp"
@@ -149,6 +150,19 @@ class SqlConnection : public Connection, protected SqlSession {
     return RowRestore(dialect(), source, known_shape(source), target, restore).next(static_cast<SqlSession&>(*this), after);
   }
 
+  void archive_make(const Load& load) override {
+    Table source = known(table_of(load.schema, load.table));
+    std::erase_if(source.columns, [&](const Column& column) {
+      return std::none_of(load.columns.begin(), load.columns.end(), [&](const Column& kept) { return kept.name == column.name; });
+    });
+    execute(archive_ddl(source, load.archive), {});
+    execute(create_run_index(dialect(), load.archive), {});
+  }
+
+  void archive_load(const Load& load) override {
+    if (load.rows > 0) insert_rows(load);
+  }
+
   Measure measure(const std::string& sql, std::uint32_t timeout_ms) override {
     try {
       begin_looking(timeout_ms);
@@ -221,6 +235,9 @@ class SqlConnection : public Connection, protected SqlSession {
 
   /// The same for an archive table.
   virtual void archive_rights(const ArchiveTable&, ArchiveInfo&) {}
+
+  /// Store rows out of a file. Override it where the database takes many rows in a better way.
+  virtual void insert_rows(const Load& load) { RowLoad(dialect(), load).run(static_cast<SqlSession&>(*this)); }
 
   /// Which columns of a table an INSERT must leave out or can't, and what fires on it. A database that does not tell has nothing of it.
   virtual InsertShape insert_shape(const Table&) { return {}; }

@@ -162,6 +162,19 @@ struct Restored {
   bool done = false;
 };
 
+/// See pk_load. The values live for the call only.
+struct Load {
+  std::string schema;
+  std::string table;
+  ArchiveTable archive;
+  std::string run_id;
+  std::int64_t chunk = 0;
+  std::int64_t archived_ns = 0;
+  std::vector<Column> columns;
+  const pk_value* values = nullptr;
+  std::size_t rows = 0;
+};
+
 /// What there is in the place of an archive table.
 struct ArchiveInfo {
   pk_archive_state state = PK_ARCHIVE_ABSENT;
