@@ -114,7 +114,8 @@ class World:
 
     def kept(self, table: str, key: str) -> list[int]:
         if self.archive == "files":
-            return kept(self.folder, table, key)
+            folds = self.url.startswith("postgresql")  # names that stand without quotes
+            return kept(self.folder, table, key.lower() if folds else key)
         with self.connection() as db:
             cursor = db.cursor()
             cursor.execute(f"SELECT {key} FROM {table}_AUDIT")
