@@ -103,7 +103,8 @@ class World:
 
     def purge(self, rng: random.Random, tell: Any = lambda event: None) -> None:
         workers = 1 if self.url.startswith("sqlite") else rng.choice((1, 1, 2))
-        limits = pk.Limits(chunk_ms=rng.choice((1, 5, 20)), pace="fast", workers=workers)
+        # A file's frame is flushed to the disk in each chunk: less time than that would make chunks of one row.
+        limits = pk.Limits(chunk_ms=rng.choice((20, 100)), pace="fast", workers=workers)
         with pk.connect(self.url) as db:
             db.run(self.policy(), limits=limits, on_progress=tell)
 
