@@ -103,7 +103,8 @@ class World:
 
     def purge(self, rng: random.Random, tell: Any = lambda event: None) -> None:
         workers = 1 if self.url.startswith("sqlite") else rng.choice((1, 1, 2))
-        limits = pk.Limits(chunk_ms=rng.choice((1, 5, 20)), pace="fast", workers=workers)
+        # A file's frame is flushed to the disk in each chunk: less time than that would make chunks of one row.
+        limits = pk.Limits(chunk_ms=rng.choice((20, 100)), pace="fast", workers=workers)
         with pk.connect(self.url) as db:
             db.run(self.policy(), limits=limits, on_progress=tell)
 
@@ -114,7 +115,8 @@ class World:
 
     def kept(self, table: str, key: str) -> list[int]:
         if self.archive == "files":
-            return kept(self.folder, table, key)
+            folds = self.url.startswith("postgresql")  # names that stand without quotes
+            return kept(self.folder, table, key.lower() if folds else key)
         with self.connection() as db:
             cursor = db.cursor()
             cursor.execute(f"SELECT {key} FROM {table}_AUDIT")
