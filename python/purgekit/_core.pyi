@@ -169,8 +169,9 @@ class Policy:
         """``grace``: a duration text, or nanoseconds. ``optional``: skipped with a warning when the table is absent.
         ``held_while``: a row that satisfies ``where`` stays as long as this is true of it; it counts as purgeable and
         goes in a later pass (a tombstone and what it hides). ``archive``: ``table``, ``table:NAME`` or
-        ``pk.move_to(…)``, where deleted rows are kept in the transaction that deletes them. ``strategy``: ``auto`` walks the table, ``partition``,
-        ``swap`` and ``truncate`` purge it in few strokes that keep others waiting, each for ``move_window`` at most.
+        ``pk.move_to(…)``, where deleted rows are kept in the transaction that deletes them. ``strategy``: ``auto``
+        walks the table, ``partition``, ``swap`` and ``truncate`` purge it in few strokes that keep others waiting,
+        each for ``move_window`` at most.
         ``hold``: rows that satisfy it, or of which that can't be told, stay and are not purgeable.
         ``approval``: ``"required"`` lets it run as an approved plan file only. ``within``: ``"50%"``; a run refuses
         when what may go differs by more from what the last one took. ``min_retention``: a policy whose rule takes

@@ -130,6 +130,7 @@ TEST_F(ArchiveFilesTest, ACommitInDoubtIsSettledBothWays) {
   for (const bool applied : {true, false}) {
     db.rows.clear();
     db.slots.clear();
+    db.notes.clear();
     fill(100);
     fs::remove_all(folder);
     db.at("commit", 3, lose_commit(applied));

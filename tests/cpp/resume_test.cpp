@@ -220,6 +220,7 @@ TEST_F(Garbage, ADocumentOfAnyShapeIsReadWithoutHarm) {
                            R"({"record": {"status": 9}, "taken_over": [1, {"id": 2}, {"id": "x", "record": []}, {"id": "y", "seq": "z", "record": {}}]})"}) {
     slot().document = text;
     slot().state = "walking";
+    run_options.run_id += "x";
     const PolicyReport r = run().policies[0];
     EXPECT_EQ(r.status, "completed") << text << r.error_message;
   }

@@ -187,6 +187,7 @@ TEST_F(Workers, PartsThatCannotBeReadCostAWalkFromTheStart) {
     db.slots.begin()->second.state = "stopped";
     fill(1'000);
     run_options.max_rows.reset();
+    run_options.run_id += "x";
     const Report report = run();
     EXPECT_EQ(report.status(), "completed") << report.policies[0].error_message;
     EXPECT_TRUE(report.policies[0].continues.empty());

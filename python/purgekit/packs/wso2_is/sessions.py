@@ -24,7 +24,6 @@ SAME_SESSION = {"SESSION_ID": "SESSION_ID", "SESSION_TYPE": "SESSION_TYPE"}
 
 _BY_HELP = "what ages a row: its creation, or its own expiry"
 BY = Parameter("by", "created", _BY_HELP, ("created", "expiry"))
-TEMP_BY = Parameter("by", "expiry", _BY_HELP, ("created", "expiry"))
 LIFETIME = Parameter("lifetime", "14d", "age at which a row may go; with by=expiry only for rows without an expiry")
 OPERATION_LIFETIME = Parameter("operation_lifetime", "12h", "age at which a logout marker and what it hides may go")
 
@@ -38,7 +37,7 @@ session id. What is freed that way goes in closing passes of the same run, so no
 Rows from before there was an EXPIRY_TIME, which a comparison with it never takes, go by their age."""
 TEMP_NOTE = """\
 Sessions of logins under way. The vendor's procedure for MySQL cleans this table since 2022, that for SQL Server not \
-at all; by their creation, rows of minutes would be kept for two weeks, so here their own expiry decides. The table \
+at all. They are meant to live for minutes: with by=expiry they go by that instead of being kept for two weeks. It \
 has no index that begins with EXPIRY_TIME: the plan shows how it is read."""
 OPERATION_NOTE = """\
 A logout marker that is operation_lifetime old goes together with what it hides, long before the session's own \
@@ -155,10 +154,10 @@ POLICIES = (
     PackPolicy(
         "temp-sessions",
         TEMP_STORE,
-        "Sessions of logins under way, past their expiry",
+        "Sessions of logins under way, older than lifetime (or past their expiry)",
         TEMP_NOTE,
         _build_temp,
-        (TEMP_BY, LIFETIME, *COMMON),
+        (BY, LIFETIME, *COMMON),
     ),
     PackPolicy(
         "session-operations",
