@@ -108,6 +108,15 @@ const Column& resolve_column(const Table& table, const std::string& name) {
   bad_policy("no column " + printable(name) + " in table " + table.name + did_you_mean(name, names));
 }
 
+bool has_column(const Table& table, const std::string& name) {
+  try {
+    resolve_column(table, name);
+    return true;
+  } catch (const EngineError&) {
+    return false;
+  }
+}
+
 pk_predicate LoweredPredicate::view() const {
   return pk_predicate{sizeof(pk_node), nodes_.data(),  nodes_.size(), 0,            0,
                       value_views_.data(), value_views_.size(), joins_.data(), joins_.size(), names_.data(),

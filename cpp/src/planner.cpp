@@ -120,15 +120,6 @@ void refuse_undeclared(Catalogue& catalogue, const std::vector<sdk::Dependent>& 
   }
 }
 
-bool has_column(const Table& table, const std::string& name) {
-  try {
-    resolve_column(table, name);
-    return true;
-  } catch (const EngineError&) {
-    return false;
-  }
-}
-
 bool looks_elsewhere(const Predicate& p) {
   const auto& node = p.node().rule;
   if (std::holds_alternative<rule::ReferencedBy>(node) || std::holds_alternative<rule::KeepLatest>(node)) return true;

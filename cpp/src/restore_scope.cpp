@@ -50,15 +50,6 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
-bool has_column(const Table& table, const std::string& name) {
-  try {
-    resolve_column(table, name);
-    return true;
-  } catch (const EngineError&) {
-    return false;
-  }
-}
-
 bool same_table(const Table& a, const Table& b) { return a.schema == b.schema && a.name == b.name; }
 
 const FileTable* files_of(const RestoreOptions& options, const std::string& table) {
@@ -236,7 +227,7 @@ std::vector<Wanted> parents_first(std::vector<Wanted> tables) {
 Predicate equals(const Column& column, const Value& value) {
   if (value.kind == PK_VALUE_NULL) return Predicate::is_null(column.name);
   if (value.kind != PK_VALUE_TEXT) return Predicate::compare(column.name, PK_EQ, value);
-  const Predicate same = Predicate::compare(column.name, PK_EQ, value_of_text(value.text, column));
+  Predicate same = Predicate::compare(column.name, PK_EQ, value_of_text(value.text, column));
   std::int64_t number = 0;
   const auto [end, problem] = std::from_chars(value.text.data(), value.text.data() + value.text.size(), number);
   const bool is_whole = !value.text.empty() && problem == std::errc() && end == value.text.data() + value.text.size();
@@ -262,9 +253,10 @@ void add_subject(const Wanted& table, const RestoreOptions& options, std::vector
     return;
   }
   Predicate condition = subject_of(table.ancestors.back().table, options);
-  for (auto step = table.ancestors.rbegin(); step != table.ancestors.rend(); ++step) {
-    rule::ReferencedBy rule{table_name_text(step->table.schema, step->table.name), {}, std::make_shared<const Predicate>(std::move(condition))};
-    for (const auto& [column, parent] : step->on) rule.on.push_back({parent, PK_EQ, column});
+  for (std::size_t at = table.ancestors.size(); at > 0; --at) {
+    const Ancestor& step = table.ancestors[at - 1];
+    rule::ReferencedBy rule{table_name_text(step.table.schema, step.table.name), {}, std::make_shared<const Predicate>(std::move(condition))};
+    for (const auto& [column, parent] : step.on) rule.on.push_back({parent, PK_EQ, column});
     condition = Predicate::referenced_by(std::move(rule));
   }
   all.push_back(condition);

@@ -89,5 +89,7 @@ std::vector<TimeUse> time_uses(const Predicate& predicate, const LowerInput& inp
 /// Name of the column as the table has it: exact, else without regard to case when that is unique.
 /// \throws EngineError (policy) with the nearest right name.
 const sdk::Column& resolve_column(const sdk::Table& table, const std::string& name);
+/// Whether that finds one.
+bool has_column(const sdk::Table& table, const std::string& name);
 
 }  // namespace purgekit

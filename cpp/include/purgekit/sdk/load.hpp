@@ -29,7 +29,7 @@ inline const pk_value* load_row(const Load& load, std::size_t row) { return load
 /// Stores rows by statements of few sizes, so that a session prepares each once.
 class RowLoad {
  public:
-  static constexpr std::size_t most_bytes = 512 * 1024;  // of one statement; servers refuse a packet above 1 to 16 MB
+  static constexpr std::size_t most_bytes = std::size_t{512} * 1024;  // of one statement; servers refuse a packet above 1 to 16 MB
   static constexpr std::size_t most_placeholders = 30'000;
 
   RowLoad(const Dialect& dialect, const Load& load) : dialect_(dialect), load_(load), width_(load.columns.size() + 3) {}
