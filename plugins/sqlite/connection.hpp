@@ -70,6 +70,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
+  void note_add(const std::string& kind, const sdk::RunRecord& note) override;
   void checkpoint(const sdk::Slot& slot) override;
   void commit() override;
   void rollback() override;

@@ -100,6 +100,12 @@ void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::in
   SqlConnection::begin(key, epoch, seq);
 }
 
+void SqliteConnection::note_add(const std::string& kind, const sdk::RunRecord& note) {
+  const Database::Activity activity(db_);
+  if (in_stroke_ && stroke_->copies()) stroke_->copied_ledger().add_note(kind, note);
+  else SqlConnection::note_add(kind, note);
+}
+
 void SqliteConnection::checkpoint(const sdk::Slot& slot) {
   const Database::Activity activity(db_);
   if (in_stroke_ && stroke_->copies()) stroke_->copied_ledger().checkpoint(slot);
