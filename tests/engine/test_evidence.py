@@ -224,6 +224,18 @@ def test_a_table_emptied_at_a_stroke(any_url: str, admin: Callable[[str], Connec
     assert proven(any_url, report, tmp_path).links == 3
 
 
+def test_a_file_whose_survivors_are_copied_aside(
+    sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path
+) -> None:
+    """The copy has the ledger in it, and takes the place of the file that the purge began with."""
+    checker = filled(admin(sqlite_url), sqlite_url)
+    with pk.connect(sqlite_url) as db:
+        report = db.run(sessions_policy(strategy="swap"))
+    assert report.rows_deleted > 0
+    assert survivors(checker) == LIVE
+    assert proven(sqlite_url, report, tmp_path).links == 3
+
+
 def test_links_deleted_in_the_database_are_missed(
     sqlite_url: str, admin: Callable[[str], Connection], tmp_path: Path
 ) -> None:
