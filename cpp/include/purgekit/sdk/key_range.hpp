@@ -30,6 +30,13 @@ inline std::string order_by(const std::vector<KeyColumn>& key, bool descending =
   return out;
 }
 
+/// The values of both, for the slots of two bounds.
+inline Row joined(const Row& a, const Row& b) {
+  Row out = a;
+  out.insert(out.end(), b.begin(), b.end());
+  return out;
+}
+
 /// Adds "key > slots" or "key <= slots" (`op` is ">" or "<="), the slots being first_slot, first_slot + 1, …
 /// Row constructors where the dialect walks them through an index, else a ladder of ORs behind a plain bound on the first
 /// column, which every optimizer turns into a range.
@@ -65,6 +72,27 @@ inline void add_bound(Sql& out, const std::vector<KeyColumn>& key, const char* o
     if (i > 0) out << ")";
   }
   out << ")";
+}
+
+/// Adds that the key is one of `rows` keys: slots 0, 1, … hold one after the other.
+inline void add_any_of(Sql& out, const std::vector<KeyColumn>& key, std::size_t rows) {
+  if (key.size() == 1) {
+    out << key[0].sql << " IN (";
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (row > 0) out << ", ";
+      out.slot(row, key[0].kind);
+    }
+    out << ")";
+    return;
+  }
+  for (std::size_t row = 0; row < rows; ++row) {
+    out << (row > 0 ? " OR (" : "(");
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      out << (i > 0 ? " AND " : "") << key[i].sql << " = ";
+      out.slot(row * key.size() + i, key[i].kind);
+    }
+    out << ")";
+  }
 }
 
 }  // namespace purgekit::sdk

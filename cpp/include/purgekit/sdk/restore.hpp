@@ -83,6 +83,17 @@ inline std::string create_key_index(const Dialect& dialect, const ArchiveTable& 
   return create_index(dialect, table, "purgekit_key", key);
 }
 
+/// Statements that make what a restore out of this archive, and the hold on what it puts back, find rows by.
+inline std::vector<std::string> missing_indexes(const Dialect& dialect, const Table& source, const Table& archive, const ArchiveTable& name) {
+  std::vector<std::string> key;
+  key.reserve(source.key.size());
+  for (const std::uint32_t at : source.key) key.push_back(source.columns.at(at).name);
+  std::vector<std::string> out;
+  if (!has_index_on(archive, {archive_run_column, archive_chunk_column})) out.push_back(create_run_index(dialect, name));
+  if (!key.empty() && !has_index_on(archive, key)) out.push_back(create_key_index(dialect, name, key));
+  return out;
+}
+
 /// The statements that put the rows of one archive back into one table.
 class RowRestore {
  public:

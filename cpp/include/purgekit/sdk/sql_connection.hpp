@@ -16,11 +16,13 @@
 #include <vector>
 
 #include "purgekit/sdk/archive.hpp"
+#include "purgekit/sdk/archive_table.hpp"
 #include "purgekit/sdk/children.hpp"
 #include "purgekit/sdk/connection.hpp"
 #include "purgekit/sdk/key_range.hpp"
 #include "purgekit/sdk/load.hpp"
 #include "purgekit/sdk/owned_predicate.hpp"
+#include "purgekit/sdk/people.hpp"
 #include "purgekit/sdk/render.hpp"
 #include "purgekit/sdk/restore.hpp"
 #include "purgekit/sdk/sampling.hpp"
@@ -242,22 +244,8 @@ class SqlConnection : public Connection, protected SqlSession {
   /// Which columns of a table an INSERT must leave out or can't, and what fires on it. A database that does not tell has nothing of it.
   virtual InsertShape insert_shape(const Table&) { return {}; }
 
-  /// Types of a table's columns as they stand in CREATE TABLE, and what stands behind its closing bracket.
-  struct ArchiveShape {
-    std::vector<std::string> types;
-    std::string suffix;
-    std::string text_type;    ///< of our own columns; empty: as in the ledger
-    std::string number_type = "BIGINT";
-  };
-  virtual ArchiveShape archive_shape(const Table& source) {
-    ArchiveShape shape;
-    for (const Column& column : source.columns) {
-      const bool plain = column.type_name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_(), ") == std::string::npos;
-      if (!plain) throw Error(PK_NOT_SUPPORTED, "the type of column " + column.name + " of table " + source.name + " can't be written by this backend; make the archive table by hand");
-      shape.types.push_back(column.type_name);
-    }
-    return shape;
-  }
+  using ArchiveShape = sdk::ArchiveShape;
+  virtual ArchiveShape archive_shape(const Table& source) { return plain_archive_shape(source); }
 
   /// The DELETE of a chunk. `add_range` writes the condition of the walk. Override for databases that need another form.
   virtual void write_delete(Sql& out, const std::function<void(Sql&)>& add_range) {
@@ -436,12 +424,7 @@ class SqlConnection : public Connection, protected SqlSession {
   /// Indexes by which a restore finds a run's chunks, and a hold the rows that were restored.
   void make_findable(const Table& source, const ArchiveTable& target) {
     const Table archive = read_table(TableName{target.schema, target.table, true, true});
-    std::vector<std::string> key;
-    for (const std::uint32_t at : source.key) key.push_back(source.columns.at(at).name);
-    std::vector<std::string> statements;
-    if (!has_index_on(archive, {archive_run_column, archive_chunk_column})) statements.push_back(create_run_index(dialect(), target));
-    if (!key.empty() && !has_index_on(archive, key)) statements.push_back(create_key_index(dialect(), target, key));
-    for (const std::string& statement : statements) {
+    for (const std::string& statement : missing_indexes(dialect(), source, archive, target)) {
       try {
         execute(statement, {});
       } catch (Error& e) {
@@ -450,15 +433,7 @@ class SqlConnection : public Connection, protected SqlSession {
     }
   }
 
-  std::string archive_ddl(const Table& source, const ArchiveTable& target) {
-    const ArchiveShape shape = archive_shape(source);
-    const Dialect& d = dialect();
-    std::string out = "CREATE TABLE " + qualified(d, target.schema, target.table) + " (";
-    for (std::size_t i = 0; i < source.columns.size(); ++i) out += d.quote(source.columns[i].name) + " " + shape.types.at(i) + ", ";
-    return out + d.quote(archive_run_column) + " " + (shape.text_type.empty() ? d.ledger_text(64) : shape.text_type) + " NOT NULL, " +
-           d.quote(archive_chunk_column) + " " + shape.number_type + " NOT NULL, " +
-           d.quote(archive_instant_column) + " " + d.archive_instant().first + " NOT NULL)" + shape.suffix;
-  }
+  std::string archive_ddl(const Table& source, const ArchiveTable& target) { return create_archive(dialect(), source, target, archive_shape(source)); }
 
   ArchiveInfo find_archive(const Table& source, const ArchiveTable& target) {
     ArchiveInfo out;
@@ -498,22 +473,7 @@ class SqlConnection : public Connection, protected SqlSession {
       archive_rights(whole, out);
       return out;
     }
-    for (const Index& index : found->indexes) {
-      const bool elsewhere = std::all_of(index.columns.begin(), index.columns.end(), [&](std::uint32_t c) {
-        return c < found->columns.size() && source.find(found->columns[c].name) == nullptr && found->columns[c].name.rfind("purgekit_", 0) != 0;
-      });
-      if (index.unique && !elsewhere) return unfit("archive table " + name + " has the unique index " + index.name + ", which would refuse a row that comes a second time; drop it");
-    }
-    for (const Column& column : source.columns) {
-      const Column* same = found->find(column.name);
-      if (same == nullptr) return unfit("archive table " + name + " lacks column " + column.name + " (" + column.type_name + ") of table " + source.name + ": add it");
-      if (same->type_name != column.type_name) {
-        return unfit("column " + column.name + " of archive table " + name + " is " + same->type_name + ", in table " + source.name + " it is " + column.type_name + ": change it");
-      }
-    }
-    for (const char* column : {archive_run_column, archive_chunk_column, archive_instant_column}) {
-      if (found->find(column) == nullptr) return unfit("table " + name + " is no archive of purgekit: it lacks column " + std::string(column) + "; name another with table:NAME");
-    }
+    if (const std::string problem = archive_misfit(source, *found, name); !problem.empty()) return unfit(problem);
     archive_rights(target, out);
     return out;
   }
@@ -543,49 +503,9 @@ class SqlConnection : public Connection, protected SqlSession {
     return key;
   }
 
-  /// "ID=5, TYPE=x" for people.
-  static std::string people_key(const Table& table, const Row& row) {
-    std::string out;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const Value& v = row[i];
-      out += (out.empty() ? "" : ", ") + table.columns.at(table.key.at(i)).name + "=";
-      switch (v.kind) {
-        case PK_VALUE_NULL: out += "NULL"; break;
-        case PK_VALUE_REAL: out += std::to_string(v.f64); break;
-        case PK_VALUE_UINT: out += std::to_string(static_cast<std::uint64_t>(v.i64)); break;
-        case PK_VALUE_DECIMAL:
-        case PK_VALUE_TEXT: out += v.text; break;
-        case PK_VALUE_BYTES: out += encode_row({v}).substr(1); break;
-        case PK_VALUE_INSTANT:
-        case PK_VALUE_WALL: out += format_time(v.i64, 6); break;
-        case PK_VALUE_INT:
-        case PK_VALUE_BOOL: out += std::to_string(v.i64); break;
-      }
-    }
-    return out;
-  }
-
-  /// A column value as a sample: numbers as they are, times as INSTANT or WALL, nothing when unreadable.
-  static std::optional<Value> as_sample(Value value, const Column& column) {
-    if (value.kind != PK_VALUE_TEXT) return value;
-    const bool time_like = column.kind == PK_COLUMN_DATE || column.kind == PK_COLUMN_TIMESTAMP || column.kind == PK_COLUMN_TIMESTAMP_ZONED ||
-                           column.kind == PK_COLUMN_TEXT || column.kind == PK_COLUMN_ANY;
-    if (!time_like) return value;
-    const auto parsed = parse_iso_time(value.text);
-    if (!parsed) return std::nullopt;
-    const bool instant = parsed->zoned || column.kind == PK_COLUMN_TIMESTAMP_ZONED;
-    return instant ? Value::instant(parsed->ns) : Value::wall(parsed->ns);
-  }
-
   SqlLedger& ledger() {
     if (!ledger_) throw Error(PK_INVALID_ARGUMENT, "the ledger has not been looked for on this connection");
     return *ledger_;
-  }
-
-  static Row joined(const Row& a, const Row& b) {
-    Row out = a;
-    out.insert(out.end(), b.begin(), b.end());
-    return out;
   }
 
   Purge purge_;                       ///< without its predicate
@@ -632,22 +552,7 @@ class SqlConnection : public Connection, protected SqlSession {
   Sql delete_by_address(const std::vector<KeyColumn>& address, std::size_t rows) {
     Sql sql(dialect());
     sql << "DELETE FROM " << qualified(dialect(), purge_.schema, purge_.table) << " WHERE ";
-    if (address.size() == 1) {
-      sql << address[0].sql << " IN (";
-      for (std::size_t row = 0; row < rows; ++row) {
-        if (row > 0) sql << ", ";
-        sql.slot(row, address[0].kind);
-      }
-      return sql << ")";
-    }
-    for (std::size_t row = 0; row < rows; ++row) {
-      sql << (row > 0 ? " OR (" : "(");
-      for (std::size_t i = 0; i < address.size(); ++i) {
-        sql << (i > 0 ? " AND " : "") << address[i].sql << " = ";
-        sql.slot(row * address.size() + i, address[i].kind);
-      }
-      sql << ")";
-    }
+    add_any_of(sql, address, rows);
     return sql;
   }
 
