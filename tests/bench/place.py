@@ -16,7 +16,8 @@ from servers import Connection, connect
 
 P = TypeVar("P", bound="Place")
 
-LOG_GB = 3
+# Of write-ahead log or binlog that a server keeps: up to four times what is deleted, and never more than this.
+KEPT_LOG_GB = 3
 
 
 class BenchFailed(RuntimeError):
@@ -52,6 +53,11 @@ class Place(ABC):
     def __exit__(self, *_exc_info: object) -> None:
         self.stop()
 
+    @property
+    def fixed_mb(self) -> int:
+        """What a table's place takes before its first row, such as a log of a size that is set."""
+        return 100
+
     @abstractmethod
     def start(self) -> None:
         """What there is to start."""
@@ -63,7 +69,8 @@ class Place(ABC):
     def build(self, shape: Shape) -> bool:
         """Make the template unless it is there; whether it had to."""
         missing = not self.has(shape)
-        require_room(self.keep, shape, tables=2 if missing else 1)
+        tables = 2 if missing else 1
+        require_room(self.keep, shape, tables, self.fixed_mb * tables)
         if missing:
             self.make(shape)
         return missing
@@ -114,13 +121,13 @@ class Place(ABC):
         """Count, sum of the first eight hexadecimal digits of each key, sum of the next eight."""
 
 
-def require_room(folder: Path, shape: Shape, tables: int) -> None:
+def require_room(folder: Path, shape: Shape, tables: int, fixed_mb: int) -> None:
     """For so many tables of that shape, with pages that are not full and with a log."""
-    bytes_a_row = 1.3 * (shape.row_bytes + 200 * shape.indexes)
-    needed_gb = tables * shape.rows * bytes_a_row / 2**30 + LOG_GB
+    table_gb = shape.rows * 1.3 * (shape.row_bytes + 200 * shape.indexes) / 2**30
+    needed_gb = tables * table_gb + min(KEPT_LOG_GB, 4 * table_gb) + fixed_mb / 1024
     free_gb = shutil.disk_usage(folder).free / 2**30
     if free_gb < needed_gb:
-        raise BenchFailed(f"{shape} takes about {needed_gb:.0f} GB of disk and {folder} has {free_gb:.0f}; see --keep")
+        raise BenchFailed(f"{shape} takes about {needed_gb:.1f} GB of disk and {folder} has {free_gb:.1f}; see --keep")
 
 
 def copy_tree(source: Path, target: Path) -> None:

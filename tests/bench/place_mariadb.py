@@ -33,6 +33,10 @@ class Mariadb(ServerPlace):
             {"innodb-buffer-pool-size": f"{settings.pool_mb}M", "innodb-log-file-size": f"{settings.log_mb}M"},
         )
 
+    @property
+    def fixed_mb(self) -> int:
+        return self.settings.log_mb + 150
+
     def has(self, shape: data.Shape) -> bool:
         return (self.keep / shape.name).exists()
 
@@ -41,7 +45,7 @@ class Mariadb(ServerPlace):
             self.work,
             {
                 "innodb-buffer-pool-size": f"{memory_for_building_mb()}M",
-                "innodb-log-file-size": f"{Settings.log_mb}M",
+                "innodb-log-file-size": f"{self.settings.log_mb}M",
                 "innodb-flush-log-at-trx-commit": "0",
                 "innodb-doublewrite": "0",
             },

@@ -140,7 +140,7 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], message: str) -> N
 
 def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchFailed, match="GB of disk"):
-        require_room(tmp_path, Shape(rows=10**12), tables=1)
+        require_room(tmp_path, Shape(rows=10**12), tables=1, fixed_mb=0)
 
 
 # On servers
@@ -149,7 +149,7 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 @pytest.mark.needs_server
 def test_postgresql_table(tmp_path: Path, servers_dir: Path) -> None:
     figures = tmp_path / "figures"
-    bench("postgresql", "--rows", "2000", "--repeats", "1", "--pool-mb", "64", "--workers", "1",
+    bench("postgresql", "--rows", "2000", "--repeats", "1", "--pool-mb", "64", "--log-mb", "64", "--workers", "1",
           "--order", "shuffled", "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
     records = records_of(figures)
     assert [record["contestant"] for record in records] == [
@@ -163,7 +163,7 @@ def test_postgresql_table(tmp_path: Path, servers_dir: Path) -> None:
 @pytest.mark.needs_server
 def test_mariadb_table(tmp_path: Path, servers_dir: Path) -> None:
     figures = tmp_path / "figures"
-    bench("mariadb", "--rows", "2000", "--repeats", "1", "--pool-mb", "64", "--workers", "1",
+    bench("mariadb", "--rows", "2000", "--repeats", "1", "--pool-mb", "64", "--log-mb", "64", "--workers", "1",
           "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
     records = records_of(figures)
     assert [record["contestant"] for record in records] == [
@@ -180,7 +180,7 @@ def test_mariadb_table(tmp_path: Path, servers_dir: Path) -> None:
 def test_archive_table(tmp_path: Path, servers_dir: Path) -> None:
     figures = tmp_path / "figures"
     bench("archive", "--backend", "mariadb", "sqlite", "--rows", "2000", "--repeats", "1", "--pool-mb", "64",
-          "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
+          "--log-mb", "64", "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
     everywhere = {
         "one DELETE": 0,
         "purgekit fast, 100 ms, 1 worker": 0,
@@ -200,10 +200,10 @@ def test_archive_table(tmp_path: Path, servers_dir: Path) -> None:
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
 def test_impact_table(tmp_path: Path, servers_dir: Path, backend: str) -> None:
     figures = tmp_path / "figures"
-    out = bench(f"impact-{backend}", "--rows", "20000", "--pool-mb", "64", "--contestants", "purgekit",
-                "--pace", "gentle", "--by", "expiry", "--renew-expired", "0.5", "--rate", "100", "--clients", "3",
-                "--idle-s", "2", "--after-s", "1", "--keep", str(servers_dir / "bench"),
-                "--json", str(figures))  # fmt: skip
+    out = bench(f"impact-{backend}", "--rows", "20000", "--pool-mb", "64", "--log-mb", "64",
+                "--contestants", "purgekit", "--pace", "gentle", "--by", "expiry", "--renew-expired", "0.5",
+                "--rate", "100", "--clients", "3", "--idle-s", "2", "--after-s", "1",
+                "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
     (record,) = records_of(figures)
     assert record["renewed_but_deleted"] == 0
     assert 100 < record["windows"]["idle"]["logins"] < 300
