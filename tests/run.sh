@@ -42,9 +42,11 @@ step() {
     name=$1
     shift
     say "$name"
+    began_s=$(date +%s)
     code=0
     "$@" || code=$?
     printf '%s\n' "$code" >"$results/$name.code"
+    say "$name took $(($(date +%s) - began_s)) s"
     return 0
 }
 succeeded() { [ "$(cat "$results/$1.code")" = 0 ]; }
@@ -59,7 +61,7 @@ native() {
         --output-junit "$results/ctest-$folder.xml"
 }
 
-# Sources joined, as a unity build does, compile in an eighth of the time. The native build above sees each one by itself.
+# Sources joined, as a unity build does, compile in an eighth of the time. The native build sees each one by itself.
 sanitized="-DCMAKE_CXX_COMPILER=clang++ -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16 -DCMAKE_BUILD_TYPE=Debug"
 
 # What runs besides the run itself (cancel, stop, progress), with races made visible.
@@ -84,7 +86,8 @@ build_native() {
 }
 
 step build-purgekit build_purgekit
-native native -DCMAKE_BUILD_TYPE=RelWithDebInfo
+# The wheel above is what is optimised, and compiled joined; this one is to show each source alone, soon.
+native native -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-Og
 if [ -z "$quick" ]; then
     # An error found by a sanitizer ends the test with a failure instead of a remark in its output.
     export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
