@@ -206,8 +206,8 @@ class Tables:
         listed = list(rows)
         columns = list(listed[0])
         one = f"({', '.join([mark(self.url)] * len(columns))})"
-        for start in range(0, len(listed), 60):
-            part = listed[start : start + 60]
+        for start in range(0, len(listed), 500):
+            part = listed[start : start + 500]
             values = [row[column] for row in part for column in columns]
             texts = ", ".join([one] * len(part))
             self.cursor.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {texts}", values)
