@@ -21,9 +21,10 @@ from typing import Any
 
 from bench import impact, machine, report, tables
 from bench.contestants import purgekit
-from bench.data import Rule
+from bench.data import Rule, Shape
 from bench.place import BenchFailed, Settings
 from bench.throughput import compare, opened
+from bench.tokens import TokenRule, Tokens
 from servers import ServerFailed, ServerMissing
 
 LONGEST_KEEP = 65
@@ -143,13 +144,13 @@ def _measure(
     facts = {"command": f"`{command}`", **machine.facts(keep), **_purgekit_facts(work)}
     parts: list[str] = []
     all_records: list[dict[str, Any]] = []
-    rule = Rule(options["by"])
+    rule = TokenRule() if options["tokens"] else Rule(options["by"])
     for backend in options["backend"]:
         settings = Settings(options["pool_mb"], options["log_mb"], autovacuum=table.impact)
-        with opened(backend, keep, work, settings) as place:
+        with opened(backend, keep, work, settings, tokens=options["tokens"]) as place:
             facts |= {(key if key != "settings" else f"{backend} settings"): v for key, v in place.facts().items()}
             contestants = tables.contestants(options, backend)
-            for shape in tables.shapes(options):
+            for shape in tables.shapes(options, Tokens if options["tokens"] else Shape):
                 if table.impact:
                     load = impact.Load(**{name: options[name] for name in LOAD})
                     records = impact.compare(place, shape, rule, contestants, options["repeats"], load, _say)

@@ -64,6 +64,11 @@ class Shape:
     def object_bytes(self) -> int:
         return self.row_bytes - BARE_ROW_BYTES
 
+    @property
+    def survivors(self) -> Survivors:
+        """What must be left; follows from the definition of the rows alone."""
+        return expected(self)
+
     def __str__(self) -> str:
         return (
             f"{self.rows:,} rows of {self.row_bytes} bytes, {self.share} % purgeable, {self.indexes} secondary indexes,"
@@ -87,7 +92,6 @@ class Survivors:
 
 @functools.lru_cache
 def expected(shape: Shape) -> Survivors:
-    """What must be left of ``shape``; follows from the definition of its rows alone."""
     first = second = 0
     for number in range(shape.purgeable, shape.rows):
         digest = _digest(number)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contestants import Contestant, Task
-from bench.data import Rule, Shape, expected
+from bench.data import Rule, Shape
 from bench.machine import Work
 from bench.place import BenchFailed, Place
 from servers import connect
@@ -77,8 +77,8 @@ def one(place: Place, shape: Shape, rule: Rule, contestant: Contestant) -> dict[
     if place.wal_file is not None:
         record["wal_file_mb"] = peak.bytes / 2**20
     left = place.survivors(url)
-    if left != expected(shape):
-        raise BenchFailed(f"{contestant.name} left {left}, not {expected(shape)}")
+    if left != shape.survivors:
+        raise BenchFailed(f"{contestant.name} left {left}, not {shape.survivors}")
     if contestant.keeps and record["rows_archived"] != shape.purgeable:
         raise BenchFailed(f"{contestant.name} kept {record['rows_archived']} rows of {shape.purgeable}")
     return record

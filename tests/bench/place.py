@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from bench.data import Shape, Survivors
+from bench.data import TABLE, Shape, Survivors
 from servers import Connection, connect
 
 P = TypeVar("P", bound="Place")
@@ -39,6 +40,7 @@ class Place(ABC):
     backend: ClassVar[str]
     # Whether the first run pays for what later ones find done, such as log files that a server makes once.
     starts_cold: ClassVar[bool] = False
+    tables: ClassVar[Sequence[str]] = (TABLE,)
 
     def __init__(self, keep: Path, work: Path, settings: Settings) -> None:
         self.keep = keep / self.backend

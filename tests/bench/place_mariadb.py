@@ -52,16 +52,20 @@ class Mariadb(ServerPlace):
         )
         with builder, contextlib.closing(connect(builder.create_database(DATABASE))) as connection:
             cursor = connection.cursor()
-            cursor.execute(data.create_table("LONGBLOB", " ENGINE=InnoDB DEFAULT CHARSET=latin1"))
-            # The indexes are there from the start and rows come in time order, as an application writes them: pages
-            # end up as full, and as scattered, as they are in life.
-            for statement in data.create_indexes(shape):
-                cursor.execute(statement)
-            self._load(cursor, shape)
-            cursor.execute(f"ANALYZE TABLE {data.TABLE}")
+            self.fill(cursor, shape)
+            cursor.execute(f"ANALYZE TABLE {', '.join(self.tables)}")
             cursor.execute("SET GLOBAL innodb_fast_shutdown=0")
             builder.stop()
             shutil.move(str(builder.data_dir), self.keep / shape.name)
+
+    def fill(self, cursor: Any, shape: data.Shape) -> None:
+        """Create and load the tables."""
+        cursor.execute(data.create_table("LONGBLOB", " ENGINE=InnoDB DEFAULT CHARSET=latin1"))
+        # The indexes are there from the start and rows come in time order, as an application writes them: pages end up
+        # as full, and as scattered, as they are in life.
+        for statement in data.create_indexes(shape):
+            cursor.execute(statement)
+        self._load(cursor, shape)
 
     def _load(self, cursor: Any, shape: data.Shape) -> None:
         columns = ", ".join("@object" if name == "SESSION_OBJECT" else name for name in data.COLUMNS)
@@ -89,12 +93,13 @@ class Mariadb(ServerPlace):
 
     def warm(self) -> None:
         names = self.server.admin_sql(
-            "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
-            parameters=[DATABASE, data.TABLE],
+            "SELECT DISTINCT TABLE_NAME, INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s",
+            parameters=[DATABASE],
         )
-        for (name,) in names:
-            what = "SUM(LENGTH(SESSION_OBJECT))" if name == "PRIMARY" else "COUNT(*)"
-            self.server.admin_sql(f"SELECT {what} FROM {data.TABLE} FORCE INDEX ({name})", DATABASE)
+        for table, name in names:
+            objects = name == "PRIMARY" and table == data.TABLE
+            what = "SUM(LENGTH(SESSION_OBJECT))" if objects else "COUNT(*)"
+            self.server.admin_sql(f"SELECT {what} FROM {table} FORCE INDEX ({name})", DATABASE)
 
     def status(self, name: str) -> int:
         """A global status variable."""

@@ -63,14 +63,18 @@ class Postgresql(ServerPlace):
         with contextlib.closing(connect(self.server.create_database(half_made))) as connection:
             cursor: Any = connection.cursor()
             cursor.execute("CREATE EXTENSION pg_prewarm")
-            cursor.execute(data.create_table("BYTEA"))
-            source = _Lines(data.lines(shape, "\\\\x"))
-            cursor.copy_expert(f"COPY {data.TABLE} ({', '.join(data.COLUMNS)}) FROM STDIN", source, 1 << 16)
-            # Deletes leave PostgreSQL's indexes alone: how full their pages are hardly matters, and this is quicker.
-            for statement in data.create_indexes(shape):
-                cursor.execute(statement)
-            cursor.execute(f"VACUUM (ANALYZE) {data.TABLE}")
+            self.fill(cursor, shape)
+            cursor.execute(f"VACUUM (ANALYZE) {', '.join(self.tables)}")
         self.server.admin_sql(f'ALTER DATABASE "{half_made}" RENAME TO "{shape.name}"')
+
+    def fill(self, cursor: Any, shape: data.Shape) -> None:
+        """Create and load the tables."""
+        cursor.execute(data.create_table("BYTEA"))
+        source = _Lines(data.lines(shape, "\\\\x"))
+        cursor.copy_expert(f"COPY {data.TABLE} ({', '.join(data.COLUMNS)}) FROM STDIN", source, 1 << 16)
+        # Deletes leave PostgreSQL's indexes alone: how full their pages are hardly matters, and this is quicker.
+        for statement in data.create_indexes(shape):
+            cursor.execute(statement)
 
     def fresh(self, shape: data.Shape) -> str:
         self.server.drop_database(DATABASE)
@@ -83,12 +87,12 @@ class Postgresql(ServerPlace):
         return self.server.url(DATABASE)
 
     def warm(self) -> None:
-        relation = data.TABLE.lower()
-        self.server.admin_sql(
-            f"SELECT sum(pg_prewarm(oid)) FROM (SELECT '{relation}'::regclass AS oid UNION ALL "
-            f"SELECT indexrelid FROM pg_index WHERE indrelid = '{relation}'::regclass) AS all_of_it",
-            DATABASE,
-        )
+        for relation in map(str.lower, self.tables):
+            self.server.admin_sql(
+                f"SELECT sum(pg_prewarm(oid)) FROM (SELECT '{relation}'::regclass AS oid UNION ALL "
+                f"SELECT indexrelid FROM pg_index WHERE indrelid = '{relation}'::regclass) AS all_of_it",
+                DATABASE,
+            )
 
     def log_bytes(self) -> int | None:
         return int(self.scalar("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"))

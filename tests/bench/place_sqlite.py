@@ -48,16 +48,20 @@ class Sqlite(Place):
             connection.execute("PRAGMA journal_mode=OFF")
             connection.execute("PRAGMA synchronous=OFF")
             connection.execute(f"PRAGMA cache_size={-1024 * memory_for_building_mb()}")
-            connection.execute(data.create_table("BLOB"))
-            for statement in data.create_indexes(shape):
-                connection.execute(statement)
             connection.execute("BEGIN")
-            marks = ", ".join("?" * len(data.COLUMNS))
-            connection.executemany(f"INSERT INTO {data.TABLE} VALUES ({marks})", data.rows(shape))
+            self.fill(connection, shape)
             connection.execute("COMMIT")
             connection.execute("ANALYZE")
             connection.execute("PRAGMA journal_mode=WAL")
         half_made.rename(self._template(shape))
+
+    def fill(self, connection: sqlite3.Connection, shape: data.Shape) -> None:
+        """Create and load the tables."""
+        connection.execute(data.create_table("BLOB"))
+        for statement in data.create_indexes(shape):
+            connection.execute(statement)
+        marks = ", ".join("?" * len(data.COLUMNS))
+        connection.executemany(f"INSERT INTO {data.TABLE} VALUES ({marks})", data.rows(shape))
 
     @property
     def file(self) -> Path:

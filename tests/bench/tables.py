@@ -12,6 +12,7 @@ from bench.data import BARE_ROW_BYTES, INDEXES, Shape
 from bench.keeping import InsertThenDelete, PtArchiverFile, PtArchiverTable, SelectThenDelete
 from bench.procedure import Procedure
 from bench.pt_archiver import PtArchiver
+from bench.tokens import Cascading, ChildrenFirst
 
 ALL = ("postgresql", "mariadb", "sqlite")
 SERVERS = ("postgresql", "mariadb")
@@ -23,7 +24,10 @@ KEEPING = (
     "pt-archiver-table",
     "pt-archiver-file",
 )
-CONTESTANTS = ("delete", "delete-rc", "purgekit", "swap", "procedure", "pt-archiver", "loop", *KEEPING)
+CONTESTANTS = (
+    *("delete", "delete-rc", "children-first", "purgekit", "swap", "procedure", "pt-archiver", "loop"),
+    *KEEPING,
+)
 
 DEFAULTS: dict[str, Any] = {
     "backend": ALL,
@@ -37,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "workers": (1,),
     "contestants": ("delete", "purgekit", "swap", "procedure", "pt-archiver", "loop"),
     "by": "created",
+    "tokens": False,
     "repeats": 3,
     "pool_mb": 2_048,
     "log_mb": 1_024,
@@ -74,6 +79,10 @@ TABLES = {
     "indexes": Table("By the number of secondary indexes", {"indexes": tuple(range(5)), "contestants": DUEL}),
     "large": Table("Ten million rows beside one million", {"rows": (1_000_000, 10_000_000), "contestants": DUEL}),
     "archive": Table("What keeping the rows costs", {"contestants": (*DUEL, *KEEPING)}),
+    "tokens": Table(
+        "Tokens with what hangs on them",
+        {"tokens": True, "contestants": ("delete", "children-first", "purgekit"), "workers": (1, 2)},
+    ),
     "over-pool": Table(
         "Table larger than the buffer pool", {"backend": SERVERS, "order": ("time", "shuffled"), "pool_mb": 256}
     ),
@@ -103,17 +112,18 @@ TABLES = {
 }
 
 
-def shapes(options: Mapping[str, Any]) -> list[Shape]:
+def shapes(options: Mapping[str, Any], kind: type[Shape] = Shape) -> list[Shape]:
     """Every combination of the data's dimensions."""
     names = ("rows", "share", "row_bytes", "indexes", "order")
-    return [Shape(*values) for values in itertools.product(*(options[name] for name in names))]
+    return [kind(*values) for values in itertools.product(*(options[name] for name in names))]
 
 
 def contestants(options: Mapping[str, Any], backend: str) -> list[Contestant]:
     """Who takes part on ``backend``, the plain DELETE first."""
     variants = list(itertools.product(options["pace"], options["chunk_ms"], options["workers"]))
     makers: dict[str, list[Contestant]] = {
-        "delete": [PlainDelete()],
+        "delete": [Cascading() if options["tokens"] else PlainDelete()],
+        "children-first": [ChildrenFirst()],
         # Only InnoDB's default isolation locks rows that stay.
         "delete-rc": [PlainDelete("READ COMMITTED")] if backend == "mariadb" else [],
         "purgekit": [Purgekit(*variant) for variant in variants],

@@ -13,14 +13,15 @@ from bench.place import Place, Settings
 from bench.place_mariadb import Mariadb
 from bench.place_postgresql import Postgresql
 from bench.place_sqlite import Sqlite
+from bench.tokens import PLACES as TOKEN_PLACES
 
 PLACES: dict[str, type[Place]] = {place.backend: place for place in (Sqlite, Postgresql, Mariadb)}
 Say = Callable[[str], None]
 
 
-def opened(backend: str, keep: Path, work: Path, settings: Settings) -> Place:
+def opened(backend: str, keep: Path, work: Path, settings: Settings, *, tokens: bool = False) -> Place:
     """A place of that backend, not yet started."""
-    return PLACES[backend](keep, work, settings)
+    return (TOKEN_PLACES if tokens else PLACES)[backend](keep, work, settings)
 
 
 def compare(

@@ -197,6 +197,17 @@ def test_archive_table(tmp_path: Path, servers_dir: Path) -> None:
 
 
 @pytest.mark.needs_server
+def test_tokens_table(tmp_path: Path, servers_dir: Path) -> None:
+    """Who leaves other rows of any of the three tables ends the bench."""
+    figures = tmp_path / "figures"
+    bench("tokens", "--rows", "1000", "--repeats", "1", "--pool-mb", "64", "--log-mb", "64", "--workers", "1",
+          "--keep", str(servers_dir / "bench"), "--json", str(figures))  # fmt: skip
+    each = ["one DELETE that cascades", "a DELETE for each table", "purgekit fast, 100 ms, 1 worker"]
+    told = [(record["backend"], record["contestant"]) for record in records_of(figures)]
+    assert told == [(backend, contestant) for backend in ("postgresql", "mariadb", "sqlite") for contestant in each]
+
+
+@pytest.mark.needs_server
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
 def test_impact_table(tmp_path: Path, servers_dir: Path, backend: str) -> None:
     figures = tmp_path / "figures"
