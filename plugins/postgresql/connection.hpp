@@ -79,6 +79,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   sdk::Sql removal_by_address(const Leaf& leaf) const;
   sdk::Rows read_child_rows(std::size_t index, const sdk::Rows& parents, const std::vector<std::string>& columns) override;
   std::int64_t delete_child_rows(std::size_t index, const sdk::Rows& parents) override;
+  void use_indexes();
   std::vector<sdk::Value> parent_arrays(const sdk::Dependent& dependent, const sdk::Rows& parents);
   void require_lock_right(const sdk::Purge& table);
   sdk::Sql dependent_delete(const sdk::Dependent& dependent, const std::vector<std::string>& array_types) const;

@@ -95,16 +95,23 @@ std::vector<Value> PgConnection::parent_arrays(const sdk::Dependent& dependent, 
   return arrays;
 }
 
+// For the rest of the transaction. To find the children of some thousand parents, the planner would read a table of some
+// hundred thousand from one end to the other, in each chunk: cheap by its cost model, dear when many chunks do it.
+void PgConnection::use_indexes() { execute("SET LOCAL enable_seqscan = off", {}); }
+
 std::int64_t PgConnection::delete_child_rows(std::size_t index, const sdk::Rows& parents) {
   const sdk::Dependent& dependent = purge_.dependents.at(index);
   const std::vector<Value> arrays = parent_arrays(dependent, parents);
-  return arrays.empty() ? 0 : run_keeping(index + 1, dependent_delete(dependent, array_types(dependent)), arrays);
+  if (arrays.empty()) return 0;
+  use_indexes();
+  return run_keeping(index + 1, dependent_delete(dependent, array_types(dependent)), arrays);
 }
 
 sdk::Rows PgConnection::read_child_rows(std::size_t index, const sdk::Rows& parents, const std::vector<std::string>& columns) {
   const sdk::Dependent& dependent = purge_.dependents.at(index);
   const std::vector<Value> arrays = parent_arrays(dependent, parents);
   if (arrays.empty()) return {};
+  use_indexes();
   std::string list;
   std::string names;
   std::string equal;

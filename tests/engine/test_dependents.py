@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +140,29 @@ def test_in_a_policy_file(sqlite_url: str, admin: Callable[[str], Connection], t
         assert any(w["code"] == "dependent_absent" and "NOT_HERE" in w["message"] for w in plan.warnings)
         db.run(plan)
     assert counts(connection) == [4, 8, 16]
+
+
+@pytest.mark.needs_server
+def test_no_chunk_reads_all_children(postgresql_url: str, admin: Callable[[str], Connection]) -> None:
+    """By its costs alone PostgreSQL would, however many chunks there are."""
+    connection = make(postgresql_url, admin(postgresql_url), "ON DELETE CASCADE")
+    cursor = connection.cursor()
+    cursor.execute("CREATE INDEX BY_OWNER ON CHILD (OWNER)")
+    cursor.execute("INSERT INTO PARENT SELECT n, 'old' FROM generate_series(100, 20099) AS n")
+    cursor.execute("INSERT INTO CHILD SELECT n, n FROM generate_series(100, 20099) AS n")
+    cursor.execute("ANALYZE PARENT, CHILD")
+    scans = "SELECT seq_scan, n_tup_del FROM pg_stat_user_tables WHERE relname = 'child'"
+    with pk.connect(postgresql_url) as db:
+        plan = db.plan(policy(CHILD, GRANDCHILD))
+        before = _one(cursor, scans)
+        report = db.run(plan, limits=pk.Limits(chunk_ms=10, max_fraction=1.0))
+    assert report.policies[0]["chunks"] > 4
+    end = time.monotonic() + 30
+    while (told := _one(cursor, scans))[1] < 20_012 and time.monotonic() < end:
+        time.sleep(0.05)  # a session tells its figures when it ends
+    assert told == (before[0], 20_012)
+
+
+def _one(cursor: Any, sql: str) -> Any:
+    cursor.execute(sql)
+    return cursor.fetchone()
