@@ -20,6 +20,7 @@ __all__ = ["Advice", "Built", "Pack", "PackPolicy", "Parameter", "advice_for", "
 _MODULES = {
     "wso2-is": "purgekit.packs.wso2_is",
     "wso2-apim": "purgekit.packs.wso2_apim",
+    "airflow": "purgekit.packs.airflow",
     "django": "purgekit.packs.django",
 }
 # Policies are plain values of the native engine and carry no advice; equal policies deserve equal advice.

@@ -24,8 +24,8 @@ ACCESS_LOG_LIFETIME = Parameter("access_log_lifetime", "30d", "age at which an e
 
 NOTE = """\
 DROP from cron what does the same: manage.py clearsessions, flushexpiredtokens, axes_reset_logs and
-axes_reset_failure_logs; and the task celery.backend_cleanup (it comes with celery beat whenever CELERY_RESULT_EXPIRES is
-set). Each of them is one DELETE over all that is over, or reads every row into memory first for what hangs on it.
+axes_reset_failure_logs; and the task celery.backend_cleanup (it comes with celery beat whenever CELERY_RESULT_EXPIRES
+is set). Each of them is one DELETE over all that is over, or reads every row into memory first for what hangs on it.
 Only sessions in the database are meant (SESSION_ENGINE db or cached_db). A model of your own that extends
 AbstractBaseSession has a table of its own: write a policy file for it.
 
@@ -51,8 +51,8 @@ days stay in the table; here they go."""
 TOKEN_NOTE = """\
 Tokens of rest_framework_simplejwt past their expires_at, and the row that blacklists each: what is expired needs no \
 blacklisting. manage.py flushexpiredtokens loads every expired token into memory to find them; the foreign key does \
-not cascade, so a plain DELETE fails at the first blacklisted one. It counts a token on the very microsecond as expired, \
-here that one stays."""
+not cascade, so a plain DELETE fails at the first blacklisted one. It counts a token on the very microsecond as \
+expired, here that one stays."""
 RESULT_NOTE = """\
 Results of Celery tasks and of groups, by date_done, which is the time of their last change, whatever the state: \
 celery.backend_cleanup does the same by CELERY_RESULT_EXPIRES (1 day). A task that has been running for longer than \
