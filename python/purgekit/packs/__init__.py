@@ -22,6 +22,7 @@ _MODULES = {
     "wso2-apim": "purgekit.packs.wso2_apim",
     "airflow": "purgekit.packs.airflow",
     "django": "purgekit.packs.django",
+    "keycloak": "purgekit.packs.keycloak",
 }
 # Policies are plain values of the native engine and carry no advice; equal policies deserve equal advice.
 _advice: dict[Policy, Sequence[Advice]] = {}
