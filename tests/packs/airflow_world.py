@@ -108,7 +108,7 @@ class World:
         self.add("log", "run_id", run_id=f"r{number}", dttm=at, event="e")
         self.add("import_error", "id", id=number, timestamp=at, filename="f", bundle_name="dags")
         self.add("asset_event", "id", id=number, asset_id=1, extra={}, timestamp=at)
-        self.add("dagrun_asset_event", "event_id", dag_run_id=1 + number % 2, event_id=number)
+        self.add("dagrun_asset_event", "event_id", dag_run_id=len(RUNS) - number % 2, event_id=number)
         self.add("partitioned_asset_key_log", "id", id=number, asset_id=1, asset_event_id=1, created_at=at,
                  asset_partition_dag_run_id=77, source_partition_key="k", target_dag_id="etl",
                  target_partition_key="k")  # fmt: skip

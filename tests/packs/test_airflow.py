@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 import purgekit as pk
 from conftest import NEEDS_SERVER
 from packs.airflow_world import RUNS, World, plain
@@ -130,6 +132,7 @@ def compare(airflow_url: str, ours_url: str, world: World, admin: Admin) -> pk.R
     return report
 
 
+@pytest.mark.long  # Airflow is fetched by the first test
 def test_beside_airflow_on_sqlite(tmp_path: Path, admin: Admin) -> None:
     theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
     airflow, world = Airflow(f"sqlite:///{theirs}", tmp_path), World()

@@ -21,6 +21,7 @@ from packs.products import python_of, run
 from purgekit.policies import load_all
 from servers import Connection
 
+pytestmark = pytest.mark.long  # Django is fetched by the first test
 Admin = Callable[[str], Connection]
 DATABASES = ["sqlite", pytest.param("postgresql", marks=NEEDS_SERVER), pytest.param("mariadb", marks=NEEDS_SERVER)]
 HOUR = timedelta(hours=1)
