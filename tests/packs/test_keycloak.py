@@ -106,8 +106,8 @@ class Data:
         else:
             idle = max(idle, idle_remember) if row["REMEMBER_ME"] else idle
             limit = max(most, most_remember) if row["REMEMBER_ME"] else most
-        is_old = limit is not None and row["CREATED_ON"] < self.now - limit - WINDOW
-        return is_old or row["LAST_SESSION_REFRESH"] < self.now - idle - WINDOW
+        is_old = limit is not None and int(row["CREATED_ON"]) < self.now - limit - WINDOW
+        return is_old or int(row["LAST_SESSION_REFRESH"]) < self.now - idle - WINDOW
 
 
 def sessions(connection: Connection, table: str = "OFFLINE_USER_SESSION") -> set[tuple[str, str]]:
