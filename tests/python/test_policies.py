@@ -41,7 +41,7 @@ def test_python_file(tmp_path: Path) -> None:
 
 
 def test_packs_and_their_parameters() -> None:
-    assert pack_names() == ["wso2-is", "wso2-apim"]
+    assert pack_names() == ["wso2-is", "wso2-apim", "airflow", "django", "keycloak"]
     (sessions,) = pk.load_policies("wso2-is/sessions")
     assert sessions.table == "IDN_AUTH_SESSION_STORE"
     assert len(sessions.dependents) == 4

@@ -64,6 +64,7 @@ def _document(pack: Any) -> dict[str, Any]:
                     {"name": p.name, "default": p.default, "help": p.help, "choices": list(p.choices)}
                     for p in entry.parameters
                 ],
+                "by_name_only": entry.by_name_only,
                 "note": entry.note,
             }
         )
@@ -80,7 +81,7 @@ def _show(document: dict[str, Any], notes: bool) -> None:
         out.print(Text(document["note"]))
     for policy in document["policies"]:
         out.print()
-        out.print(Text(policy["policy"], style="bold cyan"))
+        out.print(Text(policy["policy"] + ("  (only when named)" if policy["by_name_only"] else ""), style="bold cyan"))
         pairs = [
             ("", policy["summary"]),
             *(pair for table, rule in policy["rules"].items() for pair in (("table", table), ("rule", rule))),

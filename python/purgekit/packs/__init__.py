@@ -17,7 +17,13 @@ from purgekit.text import did_you_mean, printable
 
 __all__ = ["Advice", "Built", "Pack", "PackPolicy", "Parameter", "advice_for", "build", "find_pack", "pack_names"]
 
-_MODULES = {"wso2-is": "purgekit.packs.wso2_is", "wso2-apim": "purgekit.packs.wso2_apim"}
+_MODULES = {
+    "wso2-is": "purgekit.packs.wso2_is",
+    "wso2-apim": "purgekit.packs.wso2_apim",
+    "airflow": "purgekit.packs.airflow",
+    "django": "purgekit.packs.django",
+    "keycloak": "purgekit.packs.keycloak",
+}
 # Policies are plain values of the native engine and carry no advice; equal policies deserve equal advice.
 _advice: dict[Policy, Sequence[Advice]] = {}
 
@@ -40,13 +46,13 @@ def build(spec: str, values: Mapping[str, str]) -> tuple[list[Policy], set[str]]
     """The policies of ``pack`` or ``pack/name``, and the names of the parameters that they know.
 
     Besides its own, every policy of a pack takes the fuses of a policy file as parameters. Of a whole pack, policies
-    whose table is absent are passed over: no database has all of them.
+    whose table is absent are passed over: no database has all of them. Those that must be asked for are not in it.
     """
     pack_name, _, policy_name = spec.partition("/")
     pack = find_pack(pack_name)
     fuses = {name: values[name] for name in FUSES if name in values}
     check_fuses(fuses)
-    chosen = [pack.find(policy_name)] if policy_name else list(pack.policies)
+    chosen = [pack.find(policy_name)] if policy_name else [one for one in pack.policies if not one.by_name_only]
     policies = []
     for entry in chosen:
         for built in entry.with_values(values):

@@ -52,7 +52,8 @@ class Built:
 class PackPolicy:
     """One policy of a pack, or several of one kind for tables that belong together.
 
-    ``build`` gets every parameter's value, those not given at their defaults.
+    ``build`` gets every parameter's value, those not given at their defaults. One that is ``by_name_only`` is no part
+    of the whole pack: what it deletes is a record that somebody may have to keep, or needs a parameter to be right.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PackPolicy:
     note: str
     build: Callable[[Mapping[str, str]], Built | Sequence[Built]]
     parameters: Sequence[Parameter] = ()
+    by_name_only: bool = False
 
     def with_values(self, given: Mapping[str, str]) -> list[Built]:
         """Build with the values given for its own parameters; others are not its concern."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from purgekit._core import Policy, Predicate, parse_duration
+from purgekit.packs.common import COMMON, SCHEMA, Values, table_in
 from purgekit.packs.model import Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import COMMON, SCHEMA, Values, table_in
 from purgekit.predicates import col, created, dependent, keep_latest, not_referenced_by, referenced_by, sql
 
 LOG = "REG_LOG"

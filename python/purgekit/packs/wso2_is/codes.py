@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from purgekit.packs.model import Built, PackPolicy
-from purgekit.packs.wso2_is.common import (
+from purgekit.packs.common import (
     CLOCK,
     COMMON,
     DEAD_GRACE,
@@ -15,6 +14,7 @@ from purgekit.packs.wso2_is.common import (
     table_in,
     unknown_states,
 )
+from purgekit.packs.model import Built, PackPolicy
 from purgekit.packs.wso2_is.tokens import DEAD, TOKEN, request_objects
 from purgekit.packs.wso2_is.validity import ENDLESS, validity_over
 from purgekit.predicates import col, created, dependent, expired, not_referenced_by

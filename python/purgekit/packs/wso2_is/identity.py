@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from purgekit.packs.common import CLOCK, COMMON, Values, aged, optional_policy, past, table_in, unknown_states
 from purgekit.packs.model import Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import CLOCK, COMMON, Values, aged, optional_policy, past, table_in, unknown_states
 from purgekit.predicates import col, dependent, not_referenced_by
 
 NONCE = "IDN_VC_NONCE"

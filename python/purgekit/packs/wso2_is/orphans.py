@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from purgekit._core import Policy, Predicate, parse_duration
+from purgekit.packs.common import SCHEMA, Values, table_in
 from purgekit.packs.model import Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import SCHEMA, Values, table_in
 from purgekit.packs.wso2_is.sessions import SIDE_TABLES, STORE
 from purgekit.predicates import col, created, not_referenced_by
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from purgekit._core import Predicate
-from purgekit.packs.model import Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import (
+from purgekit.packs.common import (
     CLOCK,
     COMMON,
     DEAD_GRACE,
@@ -16,6 +15,7 @@ from purgekit.packs.wso2_is.common import (
     table_in,
     unknown_states,
 )
+from purgekit.packs.model import Built, PackPolicy, Parameter
 from purgekit.packs.wso2_is.tokens import DEAD, LIVE
 from purgekit.packs.wso2_is.validity import ENDLESS, validity_over
 from purgekit.predicates import col, created, dependent, duration_ns, sql

@@ -8,8 +8,8 @@ hides would be a live session again, and with the newest row gone, an older one 
 from __future__ import annotations
 
 from purgekit._core import Policy, Predicate
+from purgekit.packs.common import COMMON, Values, table_in
 from purgekit.packs.model import Advice, Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import COMMON, Values, table_in
 from purgekit.predicates import col, created, dependent, expired, referenced_by
 
 STORE = "IDN_AUTH_SESSION_STORE"

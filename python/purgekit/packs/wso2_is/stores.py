@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from purgekit.packs.common import CLOCK, COMMON, SCHEMA, Values, optional_policy, past, table_in, whole
 from purgekit.packs.model import Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import CLOCK, COMMON, SCHEMA, Values, optional_policy, past, table_in, whole
 from purgekit.predicates import expired, keep_latest
 
 ASSERTION = "IDN_SAML2_ASSERTION_STORE"

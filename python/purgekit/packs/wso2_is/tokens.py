@@ -6,8 +6,8 @@ import re
 
 from purgekit._core import Dependent, Policy, Predicate
 from purgekit.errors import PolicyError
+from purgekit.packs.common import CLOCK, COMMON, DEAD_GRACE, Values, aged, table_in, unknown_states
 from purgekit.packs.model import Advice, Built, PackPolicy, Parameter
-from purgekit.packs.wso2_is.common import CLOCK, COMMON, DEAD_GRACE, Values, aged, table_in, unknown_states
 from purgekit.packs.wso2_is.validity import ENDLESS, KEEP_OR_PURGE, validity_over
 from purgekit.predicates import col, dependent
 from purgekit.text import printable

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from purgekit._core import Predicate
+from purgekit.packs.common import Values, aged, clock, whole
 from purgekit.packs.model import Parameter
-from purgekit.packs.wso2_is.common import ENDLESS_MS, Values, aged, clock, whole
 from purgekit.predicates import col, created
 
+# The procedures take this many ms, and more, for a validity without end.
+ENDLESS_MS = Parameter("endless_ms", "99999999999990", "a validity of so many ms or more never ends")
 KEEP_OR_PURGE = ("keep", "purge")
 ZERO = Parameter("zero", "keep", "rows with a validity of 0: they never expire, or count as expired", KEEP_OR_PURGE)
 NEGATIVE = Parameter("negative", "keep", "the same for a negative validity, such as -1", KEEP_OR_PURGE)

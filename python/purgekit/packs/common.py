@@ -1,4 +1,4 @@
-"""What the policies for the tables of WSO2 products have in common."""
+"""What policies of several packs have in common: parameters, times, tables."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ STORED = Parameter(
     ("instant", "wall"),
 )
 DEAD_GRACE = Parameter("dead_grace", "2h", "time after its creation before a row in a dead state may go")
-# The procedures take this many ms, and more, for a validity without end.
-ENDLESS_MS = Parameter("endless_ms", "99999999999990", "a validity of so many ms or more never ends")
 CLOCK = (TIMEZONE, STORED)
 COMMON = (GRACE, SCHEMA)
 
