@@ -19,11 +19,13 @@ done
 
 # MySQL 5.6 comes from the npm registry when a test first uses it, with the only library it needs. iproute2 makes other hosts of
 # network namespaces; Clang has the fuzzer, and its sanitizers compile faster; llvm turns addresses into lines; the Percona
-# toolkit has the bench's rival, pt-archiver. zstd and jq read archives as their owners would.
+# toolkit has the bench's rival, pt-archiver. zstd and jq read archives as their owners would. Java is
+# for Liquibase, which makes Keycloak's tables.
 if [ -n "$quick" ]; then
     set_up libgtest-dev zstd jq
 else
-    set_up libgtest-dev zstd jq postgresql mariadb-server iproute2 openssl clang clang-tidy libclang-rt-dev llvm percona-toolkit
+    set_up libgtest-dev zstd jq postgresql mariadb-server iproute2 openssl clang clang-tidy libclang-rt-dev llvm percona-toolkit \
+        default-jre-headless
 fi
 
 requirements=$(cat tests/requirements.txt)
