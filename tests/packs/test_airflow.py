@@ -190,3 +190,23 @@ def test_tables_of_celery_and_of_flask_session(any_url: str, admin: Admin) -> No
         cursor.execute(f"SELECT id FROM {table} ORDER BY id")
         kept = [row[0] for row in cursor.fetchall()]
         assert kept == ([4] if table == "session" else [2, 3, 4])
+
+
+def test_a_run_s_children_that_the_pack_does_not_know_are_refused(sqlite_url: str, admin: Admin) -> None:
+    """As in Airflow 2, whose task_fail the cascade would take along uncounted."""
+    cursor = admin(sqlite_url).cursor()
+    cursor.execute(
+        "CREATE TABLE dag_run (id INTEGER PRIMARY KEY, dag_id TEXT, run_id TEXT, run_type TEXT, state TEXT,"
+        " start_date TIMESTAMP, UNIQUE (dag_id, run_id))"
+    )
+    same = "dag_id TEXT, task_id TEXT, run_id TEXT, map_index INTEGER"
+    key = "(dag_id, task_id, run_id, map_index)"
+    to_run = "FOREIGN KEY (dag_id, run_id) REFERENCES dag_run (dag_id, run_id) ON DELETE CASCADE"
+    cursor.execute(f"CREATE TABLE task_instance ({same}, PRIMARY KEY {key}, {to_run})")
+    to_task = f"FOREIGN KEY {key} REFERENCES task_instance {key} ON DELETE CASCADE"
+    cursor.execute(f"CREATE TABLE task_fail (id INTEGER PRIMARY KEY, {same}, {to_task})")
+    cursor.execute("INSERT INTO dag_run VALUES (1, 'd', 'r', 'manual', 'success', '2020-01-01 00:00:00.000000')")
+    with pk.connect(sqlite_url) as db, pytest.raises(pk.PurgeRefused, match="task_fail"):
+        db.run(db.plan(pk.load_policies("airflow"), max_fraction=1.0))
+    cursor.execute("SELECT count(*) FROM dag_run")
+    assert cursor.fetchone()[0] == 1
