@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -77,6 +78,7 @@ def rows_of_a_site(iso: Callable[[datetime], str]) -> list[dict[str, Any]]:
     """For each age one row of every kind, and what hangs on it."""
     now = datetime.now(timezone.utc)
     rows = [*sessions(iso), row("auth.user", 1, username="u", password="", date_joined=iso(now))]
+    rows.append(row("oauth2_provider.application", 1, client_id="c", user=1, created=iso(now), updated=iso(now)))
     client = {"user_agent": "a", "ip_address": "192.0.2.1", "http_accept": "*", "path_info": "/"}
     for n, age in enumerate(AGES, 1):
         at = iso(now - age)
@@ -86,6 +88,7 @@ def rows_of_a_site(iso: Callable[[datetime], str]) -> list[dict[str, Any]]:
         rows += [
             row("token_blacklist.outstandingtoken", n, user=1, jti=f"j{n}", token="t", created_at=None, expires_at=at),
             *([row("token_blacklist.blacklistedtoken", n, token=n, blacklisted_at=at)] if n % 2 else []),
+            *oauth_tokens(n, at, iso(now - 90 * DAY)),
             row("django_celery_results.taskresult", n, task_id=f"t{n}", status=state, **result),
             row("django_celery_results.groupresult", n, group_id=f"g{n}", **result),
             row("admin.logentry", n, action_time=at, user=1, action_flag=1, object_repr="o", change_message=""),
@@ -97,7 +100,26 @@ def rows_of_a_site(iso: Callable[[datetime], str]) -> list[dict[str, Any]]:
     return rows
 
 
+def oauth_tokens(n: int, at: str, made: str) -> list[dict[str, Any]]:
+    """An access token that expires then, every second one with an id token, and each kind of refresh token in turn."""
+    times = {"created": made, "updated": made}
+    same = {"user": 1, "application": 1, **times}
+    id_token = [row("oauth2_provider.idtoken", n, jti=str(UUID(int=n)), expires=at, **same)] if n % 2 else []
+    access = {"token": f"a{n}", "token_checksum": f"c{n}", "expires": at, "id_token": n if n % 2 else None, **same}
+    refresh = {"token": f"r{n}", "access_token": n if n % 4 != 3 else None, "revoked": at if n % 4 == 1 else None}
+    return [
+        row("oauth2_provider.grant", n, code=f"g{n}", expires=at, redirect_uri="", **same),
+        *id_token,
+        row("oauth2_provider.accesstoken", n, source_refresh_token=None, **access),
+        *([row("oauth2_provider.refreshtoken", n, **refresh, **same)] if n % 4 else []),
+    ]
+
+
 TABLES = {
+    "oauth2_provider_grant": "id",
+    "oauth2_provider_idtoken": "id",
+    "oauth2_provider_accesstoken": "id",
+    "oauth2_provider_refreshtoken": "id",
     "django_session": "session_key",
     "token_blacklist_outstandingtoken": "id",
     "token_blacklist_blacklistedtoken": "token_id",
@@ -165,12 +187,14 @@ def test_same_survivors_as_django(url: str, admin: Admin, tmp_path: Path) -> Non
     site.manage("migrate", load)
     everything = left(admin(url))
     ages = ("axes_reset_logs --age=20", "axes_reset_failure_logs --age=20")
-    site.manage("clearsessions", "flushexpiredtokens", *ages, then=CELERY_CLEANUP)
+    site.manage("clearsessions", "flushexpiredtokens", "cleartokens", *ages, then=CELERY_CLEANUP)
     of_django = left(admin(url))
     site.manage(load)
     assert left(admin(url)) == everything
 
-    report = purge(url, "django", "django/axes-logs", grace="0s", access_log_lifetime="20d")
+    report = purge(
+        url, "django", "django/axes-logs", grace="0s", access_log_lifetime="20d", refresh_lifetime="2d"
+    )
     found = left(admin(url))
     assert found == of_django
     gone = {table: len(everything[table] - found[table]) for table in TABLES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from purgekit._core import Predicate
 from purgekit.packs.common import CLOCK, COMMON, Values, aged, optional_policy, past, table_in
+from purgekit.packs.django_oauth import POLICIES as OAUTH_POLICIES
 from purgekit.packs.model import Built, Pack, PackPolicy, Parameter
 from purgekit.predicates import dependent
 
@@ -23,7 +24,7 @@ ATTEMPT_LIFETIME = Parameter("attempt_lifetime", "30d", "age of a failed login; 
 ACCESS_LOG_LIFETIME = Parameter("access_log_lifetime", "30d", "age at which an entry of the log of logins may go")
 
 NOTE = """\
-DROP from cron what does the same: manage.py clearsessions, flushexpiredtokens, axes_reset_logs and
+DROP from cron what does the same: manage.py clearsessions, flushexpiredtokens, cleartokens, axes_reset_logs and
 axes_reset_failure_logs; and the task celery.backend_cleanup (it comes with celery beat whenever CELERY_RESULT_EXPIRES
 is set). Each of them is one DELETE over all that is over, or reads every row into memory first for what hangs on it.
 Only sessions in the database are meant (SESSION_ENGINE db or cached_db). A model of your own that extends
@@ -124,7 +125,7 @@ def _access_logs(values: Values) -> list[Built]:
 
 PACK = Pack(
     "django",
-    "Django: sessions; tokens of simplejwt, results of Celery, django-axes",
+    "Django: sessions; tokens of simplejwt and django-oauth-toolkit, results of Celery, django-axes",
     (
         PackPolicy("sessions", SESSION, "Sessions past their expiry", SESSION_NOTE, _sessions, (*COMMON, *CLOCK)),
         PackPolicy(
@@ -135,6 +136,7 @@ PACK = Pack(
             _tokens,
             (*COMMON, *CLOCK),
         ),
+        *OAUTH_POLICIES,
         PackPolicy(
             "celery-results",
             TASK_RESULT,
