@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "error.hpp"
+#include "json_functions.hpp"
 #include "purgekit/sdk/time_text.hpp"
 #include "time_functions.hpp"
 
@@ -115,6 +116,7 @@ void Database::open(const std::string& path) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   // The schema may have been written by somebody else than the rule: its views and triggers get no functions with side effects.
   sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  allow_json_in_schema(db_);
   register_time_functions(db_);
   execute("PRAGMA foreign_keys = ON");
   tune();
