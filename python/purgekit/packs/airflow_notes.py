@@ -2,8 +2,8 @@
 
 NOTE = """\
 REPLACES airflow db clean (drop it from cron, and the maintenance DAGs that call it). lifetime is the age that you
-would have subtracted for --clean-before-timestamp. For Airflow 3 on PostgreSQL, MySQL and SQLite. On an Airflow 2
-database the plan refuses dag-runs, since its foreign keys cascade to tables that Airflow 3 does not have.
+would have subtracted for --clean-before-timestamp. For Airflow 3; tested on PostgreSQL and SQLite. On an Airflow
+2 database the plan refuses dag-runs, since its foreign keys cascade to tables that Airflow 3 does not have.
 
 WHAT airflow db clean DOES AND THIS PACK DOES NOT:
 - it copies all rows that go into _airflow_deleted__… tables in one transaction, and then deletes them in another,
