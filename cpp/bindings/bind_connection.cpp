@@ -8,6 +8,7 @@
 #include "purgekit/error.hpp"
 #include "purgekit/flight.hpp"
 #include "purgekit/hold.hpp"
+#include "purgekit/keys.hpp"
 #include "purgekit/planner.hpp"
 #include "purgekit/registry.hpp"
 #include "purgekit/restore.hpp"
@@ -63,7 +64,7 @@ class Connection {
     return plan;
   }
 
-  std::string run(const Plan& plan, RunOptions options, const std::shared_ptr<RunControl>& control, const py::object& on_progress, const py::object& pacer) {
+  std::string run(const Plan& plan, RunOptions options, const std::shared_ptr<RunControl>& control, const py::object& on_progress, const py::object& pacer, const py::object& on_purge) {
     const auto flight = std::make_shared<FlightRecorder>();
     flight_ = flight;
     last_report_.clear();
@@ -83,6 +84,20 @@ class Connection {
                 } catch (py::error_already_set& e) {
                   callback_error.emplace(e);
                   control->stop("on_progress raised");
+                }
+              });
+            };
+          }
+          if (options.watching && !on_purge.is_none()) {
+            options.watching->on_purge = [&](const WatchEvent& event) {
+              const std::scoped_lock lock(one_call);
+              caller.run([&] {
+                if (callback_error) return;
+                try {
+                  on_purge(purge_dict(event));
+                } catch (py::error_already_set& e) {
+                  callback_error.emplace(e);
+                  control->stop("on_purge raised");
                 }
               });
             };
@@ -178,6 +193,21 @@ class Connection {
     return json;
   }
 
+  std::shared_ptr<KeyPurge> key_purge(const Policy& policy, const KeyPurgeOptions& options) {
+    std::shared_ptr<KeyPurge> out;
+    with_session([&](Session& s, Caller&) { out = std::make_shared<KeyPurge>(s, params_, policy, options); });
+    return out;
+  }
+
+  /// On the calling thread: another one would cost more than the deletion.
+  KeyPurgeResult purge_keys(KeyPurge& purge, const std::vector<std::vector<Value>>& keys) {
+    const std::shared_ptr<Session> session = session_;
+    if (!session) throw_closed();
+    const py::gil_scoped_release release;
+    const std::scoped_lock lock(mutex_);
+    return purge.purge(keys, ledger_in_use_);
+  }
+
   void cancel() {
     const std::shared_ptr<Session> session = session_;
     if (session) session->cancel();
@@ -203,10 +233,11 @@ class Connection {
 
   void with_session(const std::function<void(Session&, Caller&)>& work, const std::function<void()>& on_signal = {}) {
     const std::shared_ptr<Session> session = session_;
-    if (!session) throw EngineError(ErrorKind::connection, "closed", "this connection is closed");
+    if (!session) throw_closed();
     run_interruptible(
         [&](Caller& caller) {
           const std::scoped_lock lock(mutex_);
+          ledger_in_use_.clear();
           work(*session, caller);
         },
         [&] {
@@ -217,6 +248,8 @@ class Connection {
           }
         });
   }
+
+  [[noreturn]] static void throw_closed() { throw EngineError(ErrorKind::connection, "closed", "this connection is closed"); }
 
   // What the pacer says; what it raised, or nothing.
   static std::string asked(const py::object& pacer, const PaceFacts& facts, double& wait_s) {
@@ -233,6 +266,13 @@ class Connection {
     }
   }
 
+  static py::dict purge_dict(const WatchEvent& event) {
+    using namespace py::literals;
+    py::list tables;
+    for (const TableCount& t : event.tables) tables.append(py::dict("table"_a = t.table, "rows_deleted"_a = t.rows_deleted, "rows_archived"_a = t.rows_archived));
+    return py::dict("policy"_a = event.policy, "run_id"_a = event.run_id, "tables"_a = tables, "rows_blocked"_a = event.rows_blocked, "elapsed_ms"_a = event.elapsed_ms);
+  }
+
   static py::dict progress_dict(const Progress& p) {
     using namespace py::literals;
     return py::dict("policy"_a = p.policy, "table"_a = p.table, "pass"_a = p.pass, "rows_deleted"_a = p.rows_deleted, "rows_total_deleted"_a = p.rows_total_deleted,
@@ -245,6 +285,7 @@ class Connection {
   std::shared_ptr<Session> session_;
   std::shared_ptr<FlightRecorder> flight_;  // of the last run
   std::string last_report_;
+  std::string ledger_in_use_;  // by a purge by keys, since when nobody else has used the session
   std::mutex mutex_;
 };
 
@@ -298,6 +339,10 @@ void bind_connection(py::module_& module) {
         return out;
       });
 
+  py::class_<KeyPurge, std::shared_ptr<KeyPurge>>(module, "KeyPurge", py::is_final())
+      .def_property_readonly("table", &KeyPurge::table)
+      .def_property_readonly("run_id", &KeyPurge::run_id);
+
   py::class_<Connection>(module, "Connection", py::is_final())
       .def(py::init([](const std::string& backend, const py::kwargs& parameters) { return std::make_unique<Connection>(backend, to_connect_params(parameters)); }), "backend"_a)
       .def_property_readonly("backend", &Connection::backend)
@@ -318,7 +363,8 @@ void bind_connection(py::module_& module) {
              std::uint32_t lock_wait_ms, const std::string& stop_file, std::optional<double> max_fraction, bool accept_clock, const std::vector<std::string>& policy_hashes,
              std::size_t workers, const std::string& reclaim, const py::object& pacer, const std::string& probe_sql, std::optional<double> probe_limit_ms,
              const std::vector<std::pair<std::string, py::dict>>& replicas, const std::string& lag_sql, const py::bytes& evidence_key, const std::string& evidence_plan,
-             const std::string& evidence_approval) {
+             const std::string& evidence_approval, std::optional<double> watch_interval_s, double watch_session_s, bool accept_scan, const std::string& watch_archive,
+             const py::object& on_purge) {
             if (pace != "gentle" && pace != "fast") bad_policy("unknown pace " + pace + did_you_mean(pace, {"gentle", "fast"}));
             RunOptions options{run_id,    ledger,       chunk_ms,     pace == "gentle", max_rows,    max_rows_per_s, deadline_s, max_replica_lag_s,
                                      lock_wait_ms, stop_file, max_fraction, accept_clock,     policy_hashes, workers, to_reclaim(reclaim)};
@@ -329,12 +375,14 @@ void bind_connection(py::module_& module) {
             options.evidence_key = evidence_key;
             options.evidence_plan = evidence_plan;
             options.evidence_approval = evidence_approval;
-            return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress, pacer);
+            if (watch_interval_s) options.watching = WatchOptions{*watch_interval_s, watch_session_s, accept_scan, watch_archive};
+            return c.run(plan, options, control ? control : std::make_shared<RunControl>(), on_progress, pacer, on_purge);
           },
           "plan"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "control"_a = py::none(), "on_progress"_a = py::none(), "chunk_ms"_a = 100.0, "pace"_a = "gentle",
           "max_rows"_a = py::none(), "max_rows_per_s"_a = py::none(), "deadline_s"_a = py::none(), "max_replica_lag_s"_a = py::none(), "lock_wait_ms"_a = 1'000, "stop_file"_a = "",
           "max_fraction"_a = py::none(), "accept_clock"_a = false, "policy_hashes"_a = std::vector<std::string>(), "workers"_a = 1, "reclaim"_a = "none", "pacer"_a = py::none(),
-          "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "", "evidence_key"_a = py::bytes(), "evidence_plan"_a = "", "evidence_approval"_a = "")
+          "probe_sql"_a = "", "probe_limit_ms"_a = py::none(), "replicas"_a = py::list(), "lag_sql"_a = "", "evidence_key"_a = py::bytes(), "evidence_plan"_a = "", "evidence_approval"_a = "",
+          "watch_interval_s"_a = py::none(), "watch_session_s"_a = 86'400.0, "accept_scan"_a = false, "watch_archive"_a = "", "on_purge"_a = py::none())
       .def(
           "restore",
           [](Connection& c, const std::string& restored_run_id, const std::string& run_id, const std::string& ledger, const std::vector<std::string>& policies,
@@ -368,6 +416,29 @@ void bind_connection(py::module_& module) {
           "ledger"_a = "purgekit_ledger", "wait_s"_a = 60.0)
       .def("hold_list", &Connection::hold_list, "ledger"_a = "purgekit_ledger")
       .def("hold_release", &Connection::hold_release, "ledger"_a, "id"_a)
+      .def(
+          "key_purge",
+          [](Connection& c, const Policy& policy, const std::string& run_id, const std::string& ledger, const std::string& archive, bool keeps_rows, bool accept_clock,
+             const py::object& zones, const std::string& policy_hash) {
+            return c.key_purge(policy, {run_id, ledger, archive, keeps_rows, accept_clock, to_zones(zones), policy_hash});
+          },
+          "policy"_a, py::kw_only(), "run_id"_a, "ledger"_a = "purgekit_ledger", "archive"_a = "", "keeps_rows"_a = true, "accept_clock"_a = false, "zones"_a = py::none(),
+          "policy_hash"_a = "", py::keep_alive<0, 1>())
+      .def(
+          "purge_keys",
+          [](Connection& c, KeyPurge& purge, const py::sequence& keys) {
+            std::vector<std::vector<Value>> rows;
+            rows.reserve(keys.size());
+            for (const py::handle key : keys) {
+              std::vector<Value>& row = rows.emplace_back();
+              for (const py::handle value : py::reinterpret_borrow<py::sequence>(key)) row.push_back(to_value(value));
+            }
+            const KeyPurgeResult result = c.purge_keys(purge, rows);
+            py::list tables;
+            for (const TableCount& t : result.tables) tables.append(py::make_tuple(t.table, t.rows_deleted, t.rows_archived));
+            return py::make_tuple(tables, result.elapsed_ms);
+          },
+          "purge"_a, "keys"_a)
       .def("cancel", &Connection::cancel, py::call_guard<py::gil_scoped_release>())
       .def("close", &Connection::close);
 }

@@ -26,6 +26,8 @@
 namespace purgekit {
 
 constexpr const char* hold_note_kind = "hold";
+/// The slot that purges by keys share while they delete, and that whoever changes the holds changes too: its epoch tells that they did.
+constexpr const char* hold_gate = "purge_keys:holds";
 /// Code of every refusal because of a hold that can't be read, and the stop reason of a run that comes upon one.
 constexpr const char* hold_unreadable = "hold_unreadable";
 
@@ -59,6 +61,11 @@ void check_hold(Session& session, Catalogue& catalogue, const Hold& hold, const 
 /// Rows that may go as far as rule and holds are concerned; and, of these, those that a deleting statement takes.
 Predicate purgeable(const Policy& policy, const std::vector<HoldInForce>& holds);
 Predicate deletable(const Policy& policy, const std::vector<HoldInForce>& holds);
+
+/// Make it when it is absent, in a transaction of its own.
+void make_hold_gate(Session& session, std::uint32_t wait_ms);
+/// In the open transaction that changes the holds: wait for those that share the gate, and tell those that come after.
+void change_hold_gate(Session& session);
 
 struct KeptHold {
   Hold hold;

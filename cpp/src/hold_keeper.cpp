@@ -230,10 +230,24 @@ auto with_engine_errors(Work work) {
 
 }  // namespace
 
+void make_hold_gate(Session& session, std::uint32_t wait_ms) {
+  session.slot_lock(hold_gate, wait_ms);
+  session.commit();
+}
+
+void change_hold_gate(Session& session) {
+  sdk::Slot gate;
+  gate.key = hold_gate;
+  gate.epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  session.slot_write(gate);
+}
+
 KeptHold keep_hold(Session& session, const sdk::Table& table, Hold hold, double wait_s) {
   const Patience patience(wait_s);
   const std::string own_slot = slot_key(table);
   bool added = false;
+  patience.lock(session, hold_gate);
+  session.commit();
   sdk::Slot slot = patience.lock(session, own_slot);
   try {
     check_slot(slot);
@@ -249,6 +263,7 @@ KeptHold keep_hold(Session& session, const sdk::Table& table, Hold hold, double 
     }
     slot.epoch += 1;
     session.slot_write(slot);
+    change_hold_gate(session);
     session.commit();
   } catch (const sdk::Error& e) {
     roll_back(session);
@@ -326,9 +341,11 @@ std::string hold_release(Session& session, const std::string& ledger, const std:
     }
     Catalogue catalogue(session);
     const Json out = shown(session, catalogue, *note);
+    make_hold_gate(session, lock_slice_ms);
     session.begin("", 0, 0);
     try {
       session.note_delete(hold_note_kind, id);
+      change_hold_gate(session);
       session.commit();
     } catch (...) {
       roll_back(session);

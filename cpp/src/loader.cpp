@@ -138,6 +138,9 @@ void fill_optional(pk_backend& t) {
   if (t.archive_load == nullptr) {
     t.archive_load = [](C*, const pk_load*, pk_error* e) -> std::int32_t { return not_supported("loading archive files", e); };
   }
+  if (t.slot_share == nullptr) {
+    t.slot_share = [](C*, pk_text, pk_shared_slot*, pk_error* e) -> std::int32_t { return not_supported("a shared place in the ledger", e); };
+  }
   if (t.maturity == nullptr) t.maturity = "experimental";
 }
 

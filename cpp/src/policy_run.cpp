@@ -51,7 +51,7 @@ PolicyRun::PolicyRun(RunContext& context, const PolicyPlan& plan, std::size_t or
   report.tables.push_back({report.table, 0, 0});
   for (const sdk::Dependent& d : plan.dependents) report.tables.push_back({table_name_text(d.schema, d.table), 0, 0});
   const double fraction = effective_max_fraction(context.options.max_fraction, plan.policy);
-  if (!plan.exact && fraction < 1) work_.fraction_limit = static_cast<std::int64_t>(fraction * static_cast<double>(plan.rows_total));
+  if (!plan.exact && fraction < 1 && !context.options.watching) work_.fraction_limit = static_cast<std::int64_t>(fraction * static_cast<double>(plan.rows_total));
 }
 
 PolicyReport PolicyRun::run() {
@@ -60,7 +60,7 @@ PolicyReport PolicyRun::run() {
     report.status = "skipped";
     return report;
   }
-  const auto rows_left = [&] { return std::max<std::int64_t>(0, plan_.rows_purgeable - report.rows_deleted()); };
+  const auto rows_left = [&] { return context_.options.watching ? 0 : std::max<std::int64_t>(0, plan_.rows_purgeable - report.rows_deleted()); };
   const auto stopped = [&](const Stop& stop) {
     report.status = "stopped";
     report.stop_reason = stop.reason;
@@ -79,8 +79,12 @@ PolicyReport PolicyRun::run() {
     work_.check_stop();
     take_table();
     look_before(work_);
-    walk();
-    tell_what_is_held();
+    if (context_.options.watching) {
+      keep_walking();
+    } else {
+      walk();
+      tell_what_is_held();
+    }
   } catch (const Stop& stop) {
     stopped(stop);
   } catch (const sdk::Error& e) {

@@ -41,6 +41,10 @@ class PolicyRun {
   void cut_walk();
   std::vector<std::string> cuts_of_walk();
   void hire();
+  // watching.cpp
+  void keep_walking();
+  bool has_purgeable(std::int64_t now_ns);
+  std::int64_t walk_once();
   // policy_run_holds.cpp
   void take_up_holds();
   bool goes_on_with_holds();

@@ -36,12 +36,14 @@ std::string restored_hold_id(const RestorePart& part) {
 }
 
 void begin_with_hold(Session& session, const RestorePart& part, const std::string& restored_run_id) {
+  make_hold_gate(session, slot_wait_ms);
   sdk::Slot slot = session.slot_lock(slot_key(part.source), slot_wait_ms);
   check_slot(slot);
   slot.epoch += 1;
   session.slot_write(slot);
   const Hold hold{restored_hold_id(part), written_name(part.source), "table", marked_as_restored(part), "restored, last from run " + restored_run_id, "purgekit restore", now_utc()};
   session.note_write(hold_note_kind, {hold.id, hold.to_document()});
+  change_hold_gate(session);
 }
 
 }  // namespace purgekit

@@ -15,6 +15,7 @@
 #include "purgekit/error.hpp"
 #include "purgekit/log.hpp"
 #include "purgekit/sdk/error.hpp"
+#include "watching.hpp"
 
 namespace purgekit {
 namespace {
@@ -149,6 +150,7 @@ void check_everything(RunContext& context) {
       throw EngineError(e).policy(p.policy.name).table(p.policy.table);
     }
   }
+  if (options.watching) check_watchable(plan, options);
   check_replica_lag(session, options);
   if (any) context.watch.start(session.backend(), context.connection, options, context.control);
   const bool to_make_ledger = any && check_ledger(session, options);
@@ -176,7 +178,8 @@ Report run_plan(Session& session, const sdk::ConnectParams& connection, const Pl
       throw EngineError(e);
     }
     report.run_id = options.run_id;
-    for (std::size_t i = 0; i < plan.policies.size(); ++i) {
+    if (options.watching) report.policies = watch_policies(context);
+    for (std::size_t i = 0; !options.watching && i < plan.policies.size(); ++i) {
       report.policies.push_back(PolicyRun(context, plan.policies[i], i).run());
       context.rows_deleted_before += report.policies.back().rows_deleted_all();
     }

@@ -294,6 +294,12 @@ void Session::archive_make(const pk_load& load) { call(backend_.archive_make, &l
 
 void Session::archive_load(const pk_load& load) { call(backend_.archive_load, &load); }
 
+sdk::SharedSlot Session::slot_share(const std::string& key) {
+  pk_shared_slot out{};
+  call(backend_.slot_share, to_text(key), &out);
+  return {out.epoch, out.clock_utc_ns};
+}
+
 std::vector<sdk::Move> Session::moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   pk_moves out{};
   call(backend_.moves, &purge, rows_total, rows_matching, &out);

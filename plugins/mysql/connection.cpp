@@ -20,6 +20,8 @@ void MysqlConnection::connect(const sdk::ConnectParams& params) {
   idle_limited_ = false;
   walk_.reset();
   move_.reset();
+  keys_chunk_.reset();
+  may_write_ = false;
   leftovers_.forget();
   gauge_.reset();
   line_.open(params);
@@ -104,6 +106,7 @@ std::vector<sdk::Walk> MysqlConnection::propose(const sdk::Purge& purge, std::in
 
 std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   const sdk::Table& table = known(purge);
+  if (purge.walk == sdk::keys_walk && may_write_) return prepare_keys(purge);
   if (!table.transactional) {
     throw Error(PK_NOT_SUPPORTED, "table " + table.name + " is kept by " + table.storage + ", which can't roll back; nothing was changed: ALTER TABLE … ENGINE=InnoDB");
   }
@@ -111,10 +114,13 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
     throw Error(PK_NOT_SUPPORTED,
                 "table " + table.name + ": binlog_format=STATEMENT forbids InnoDB to write under READ COMMITTED; nothing was changed: set binlog_format to ROW or MIXED");
   }
+  may_write_ = true;
+  if (purge.walk == sdk::keys_walk) return prepare_keys(purge);
   prepare_common(purge);
   rebuilt_.reset();
   walk_.reset();
   move_.reset();
+  keys_chunk_.reset();
   if (is_move(purge.walk)) return prepare_move(purge);
   leftovers_.look(line_, purge.schema, purge.table);
   const DeleteShape shape{&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr, sink(0), children_first_};
@@ -133,9 +139,32 @@ std::vector<std::string> MysqlConnection::prepare(const sdk::Purge& purge) {
   return statements;
 }
 
+std::pair<std::string, std::string> MysqlConnection::along_index(const sdk::Purge& purge) {
+  if (purge.walk.rfind(index_prefix, 0) != 0) return {"", ""};
+  return {" FORCE INDEX (" + dialect_.quote(path_of(dialect_, known(purge), *purge.predicate, purge.walk).index) + ")", ""};
+}
+
+std::vector<std::string> MysqlConnection::prepare_keys(const sdk::Purge& purge) {
+  const sdk::Table& table = known(purge);
+  prepare_common(purge);
+  rebuilt_.reset();
+  walk_.reset();
+  move_.reset();
+  leftovers_.forget();
+  keys_chunk_.emplace(chunk_delete({&dialect_, &table, purge.predicate, collect_, archive(0) != nullptr, sink(0), children_first_}, nullptr, nullptr));
+  by_keys_.emplace(dialect_, table);
+  return {keys_chunk_->sql.text()};
+}
+
 // ------------------------------------------------------------------------------------------------ chunks
 
 sdk::Deleted MysqlConnection::delete_range(const sdk::Range& range) {
+  if (keys_chunk_) {
+    start_chunk(range);
+    set_lock_wait(range.lock_wait_ms);
+    const std::int64_t deleted = remove(*keys_chunk_, {});
+    return {deleted, deleted, "", true, 1};
+  }
   if (!walk_ && !move_) throw Error(PK_INVALID_ARGUMENT, "nothing was prepared on this connection");
   if (const std::optional<sdk::Deleted> counted = count_leftover(range)) return *counted;
   if (move_) return move_->stroke(range);

@@ -75,6 +75,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   void rebuild(const sdk::Purge& purge);
   void analyze(const sdk::Purge& purge);
   std::vector<std::string> prepare_move(const sdk::Purge& purge);
+  std::vector<std::string> prepare_keys(const sdk::Purge& purge);
+  std::pair<std::string, std::string> along_index(const sdk::Purge& purge) override;
   std::optional<sdk::Deleted> count_leftover(const sdk::Range& range);
 
   bool keeps_many_locks() const;
@@ -96,6 +98,8 @@ class MysqlConnection final : public sdk::SqlConnection {
   std::optional<std::pair<std::string, std::string>> rebuilt_;  // schema and name of a table that only lacks its statistics now
   std::optional<Walk> walk_;
   std::optional<KeyDelete> by_keys_;
+  std::optional<ChunkDelete> keys_chunk_;  // of a purge by keys, in place of a walk
+  bool may_write_ = false;                 // found out on this connection: nothing in the binary log's settings forbids it
   Leftovers leftovers_;
   std::unique_ptr<Move> move_;
 };

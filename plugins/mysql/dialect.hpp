@@ -31,6 +31,9 @@ class MysqlDialect : public sdk::Dialect {
     for (const std::string& column : others.empty() ? key : others) out += (out.empty() ? " ON DUPLICATE KEY UPDATE " : ", ") + quote(column) + " = VALUES(" + quote(column) + ")";
     return out;
   }
+  std::string for_share() const override { return " LOCK IN SHARE MODE"; }
+  // The session's zone is UTC.
+  std::string clock_us() const override { return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"; }
   bool has_returning() const override { return has_returning_; }
   bool self_subquery_needs_keys() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT IGNORE INTO ", ""}; }

@@ -13,7 +13,6 @@ using sdk::Error;
 
 constexpr const char* key_id = "key";
 constexpr const char* scan_id = "scan";
-constexpr const char* index_prefix = "index:";
 
 void add_column(const MysqlDialect& dialect, const sdk::Table& table, std::uint32_t position, WalkPath& path) {
   const sdk::Column& column = table.columns[position];

@@ -13,6 +13,9 @@
 
 namespace purgekit::mysql {
 
+/// What the id of a walk along an index begins with; its name follows.
+constexpr const char* index_prefix = "index:";
+
 struct WalkPath {
   std::string id;
   std::string strategy;

@@ -34,20 +34,19 @@ std::string addresses_of(const Rows& locked) {
 std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
   walk_.reset();
   care_ = {};
-  if (purge.walk == "key") return SqlConnection::prepare(purge);
+  if (purge.walk == "key" || purge.walk == sdk::keys_walk) return SqlConnection::prepare(purge);
   prepare_common(purge);
   const sdk::Table& table = known(purge);
   const std::int64_t oid = table_oid(purge);
   auto& session = static_cast<SqlSession&>(*this);
-  constexpr std::string_view by_index = "index:";
   if (purge.walk.rfind("move:", 0) == 0) {
     walk_ = make_move(purge);
     return walk_->statements();
   }
-  const bool index_walk = purge.walk.rfind(by_index, 0) == 0;
+  const bool index_walk = purge.walk.rfind(index_prefix, 0) == 0;
   unwrapped_ = index_walk || !is_plain(*purge.predicate);
   if (index_walk) {
-    const std::string name = purge.walk.substr(by_index.size());
+    const std::string name = purge.walk.substr(index_prefix.size());
     const auto index = std::find_if(table.indexes.begin(), table.indexes.end(), [&](const auto& i) { return i.name == name; });
     if (index == table.indexes.end()) throw Error(PK_SCHEMA_CHANGED, "index " + name + " of table " + table.name + " is gone; plan again");
     const sdk::Column& column = table.columns.at(index->columns.at(0));

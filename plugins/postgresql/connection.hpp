@@ -68,6 +68,8 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   sdk::InsertShape insert_shape(const sdk::Table& table) override;
   void insert_rows(const sdk::Load& load) override;  // load.cpp
 
+  std::pair<std::string, std::string> along_index(const sdk::Purge& purge) override;  // propose.cpp
+
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
   std::string target(const Leaf& leaf) const override;

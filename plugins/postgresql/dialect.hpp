@@ -21,6 +21,8 @@ class PgDialect final : public sdk::Dialect {
 
   std::string placeholder(std::size_t index) const override { return "$" + std::to_string(index); }
   std::string typed(std::string placeholder, std::uint32_t column_kind, pk_value_kind value_kind) const override;
+  std::string for_share() const override { return " FOR SHARE"; }
+  std::string clock_us() const override { return "(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) * 1000000)::bigint"; }
   bool has_returning() const override { return true; }
   bool has_modifying_ctes() const override { return true; }
   std::pair<std::string, std::string> archive_instant() const override { return {"timestamp with time zone", "pg_catalog.clock_timestamp()"}; }

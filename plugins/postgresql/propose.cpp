@@ -43,6 +43,16 @@ std::optional<Sql> PgConnection::bound_of(const pk_predicate& predicate, const s
   return std::nullopt;
 }
 
+// In the order of the index, or a plan from stale statistics might read the whole table for one row.
+std::pair<std::string, std::string> PgConnection::along_index(const sdk::Purge& purge) {
+  if (purge.walk.rfind(index_prefix, 0) != 0) return {"", ""};
+  const std::string name = purge.walk.substr(index_prefix.size());
+  const sdk::Table& table = known(purge);
+  const auto index = std::find_if(table.indexes.begin(), table.indexes.end(), [&](const auto& i) { return i.name == name; });
+  if (index == table.indexes.end()) throw Error(PK_SCHEMA_CHANGED, "index " + name + " of table " + table.name + " is gone; plan again");
+  return {"", " ORDER BY " + dialect_.quote(table.columns.at(index->columns.at(0)).name)};
+}
+
 std::vector<sdk::Walk> PgConnection::propose(const sdk::Purge& purge, std::int64_t rows_total, std::int64_t rows_matching) {
   const sdk::Table& table = known(purge);
   if (table.kind == PK_TABLE_FOREIGN) {
@@ -84,7 +94,7 @@ std::vector<sdk::Walk> PgConnection::propose(const sdk::Purge& purge, std::int64
       const double cost = equal * share * (ordered_cost * ordered + scattered_page_cost * rows_per_page * (1 - ordered));
       const std::string reason = "about " + percent(share) + " of the rows lie before the cutoff in this index, and the heap is " +
                                  (ordered > 0.8 ? "sorted" : ordered < 0.2 ? "not sorted" : "partly sorted") + " by it";
-      walks.push_back({"index:" + index.name, "index-range", index.name, cost, reason});
+      walks.push_back({std::string(index_prefix) + index.name, "index-range", index.name, cost, reason});
     }
   }
   if (!table.key.empty() && !children_first) {

@@ -15,6 +15,9 @@
 
 namespace purgekit::postgresql {
 
+/// What the id of a walk along an index begins with; its name follows.
+constexpr std::string_view index_prefix = "index:";
+
 /// Id of the walk by address.
 inline constexpr const char* tid_walk = "tid";
 /// Since this version a range of addresses is read by itself; before, by the list of its addresses.

@@ -19,6 +19,9 @@
 
 namespace purgekit::sqlite {
 
+/// What the id of a walk along an index begins with; its name follows.
+constexpr const char* index_prefix = "index:";
+
 class SqliteConnection final : public sdk::SqlConnection {
  public:
   // connection.cpp
@@ -70,6 +73,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override;
   sdk::Deleted delete_range(const sdk::Range& range) override;
   std::int64_t delete_children(std::size_t index) override;
+  sdk::SharedSlot slot_share(const std::string& key) override;
   void note_add(const std::string& kind, const sdk::RunRecord& note) override;
   void checkpoint(const sdk::Slot& slot) override;
   void commit() override;
@@ -99,6 +103,7 @@ class SqliteConnection final : public sdk::SqlConnection {
   ArchiveShape archive_shape(const sdk::Table& source) override;
   sdk::InsertShape insert_shape(const sdk::Table& table) override;
   void write_delete(sdk::Sql& out, const std::function<void(sdk::Sql&)>& add_range) override;
+  std::pair<std::string, std::string> along_index(const sdk::Purge& purge) override;
 
  private:
   enum class Way { key, rowid, index };

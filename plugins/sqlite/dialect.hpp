@@ -19,6 +19,8 @@ class SqliteDialect : public sdk::Dialect {
   std::string null_safe_equal(const std::string& a, const std::string& b) const override { return a + " IS " + b; }
   std::string identical(const std::string& a, const std::string& b) const override { return a + " IS " + b + " COLLATE BINARY AND typeof(" + a + ") = typeof(" + b + ")"; }
   std::string for_update() const override { return ""; }  // BEGIN IMMEDIATE holds the whole file
+  std::string for_share() const override { return ""; }
+  std::string clock_us() const override { return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"; }
   bool has_returning() const override { return true; }
   bool has_row_ranges() const override { return true; }
   std::pair<std::string, std::string> insert_or_ignore() const override { return {"INSERT INTO ", " ON CONFLICT DO NOTHING"}; }

@@ -36,12 +36,18 @@ std::int64_t SqliteConnection::count(const sdk::Purge& purge) {
   return SqlConnection::count(purge);
 }
 
+std::pair<std::string, std::string> SqliteConnection::along_index(const sdk::Purge& purge) {
+  const std::string_view prefix = index_prefix;
+  if (purge.walk.rfind(prefix, 0) != 0) return {"", ""};
+  return {" INDEXED BY " + dialect_.quote(purge.walk.substr(prefix.size())), ""};
+}
+
 std::string SqliteConnection::sample_key(const sdk::Purge& purge) {
   const Database::Activity activity(db_);
   const Described& d = described(purge);
   if (!d.table.key.empty() || d.rowid.empty()) return SqlConnection::sample_key(purge);
   Sql sql(dialect_);
-  sql << "SELECT " << d.rowid << " FROM " << table_sql(purge) << " WHERE ";
+  sql << "SELECT " << d.rowid << " FROM " << table_sql(purge) << along_index(purge).first << " WHERE ";
   sdk::render_predicate(sql, *purge.predicate, purge.table);
   sql << dialect_.limit(1);
   const sdk::Rows rows = fetch(sql);

@@ -15,8 +15,6 @@ using sdk::Row;
 using sdk::Sql;
 using sdk::Value;
 
-constexpr const char* index_prefix = "index:";
-
 // `numbers` are the positions of row ids.
 Row read_cursor(const Range& range, std::size_t members, std::initializer_list<std::size_t> numbers) {
   Row row = sdk::decode_row(range.cursor);
@@ -49,6 +47,11 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
   stroke_.reset();
   if (purge.walk == swap_walk || purge.walk == truncate_walk) return prepare_stroke(purge);
   std::vector<std::string> statements;
+  if (purge.walk == sdk::keys_walk) {
+    way_ = Way::key;
+    hint_.clear();
+    return SqlConnection::prepare(purge);  // made anew for each call, and checked by it
+  }
   if (purge.walk == "key") {
     way_ = Way::key;
     hint_ = d.key_index.empty() ? "" : " INDEXED BY " + dialect_.quote(d.key_index);
@@ -84,6 +87,11 @@ std::vector<std::string> SqliteConnection::prepare(const sdk::Purge& purge) {
     for (const std::string& statement : statements) db_.check(statement);
   }
   return statements;
+}
+
+sdk::SharedSlot SqliteConnection::slot_share(const std::string& key) {
+  const Database::Activity activity(db_);
+  return SqlConnection::slot_share(key);
 }
 
 void SqliteConnection::begin(const std::string& key, std::int64_t epoch, std::int64_t seq) {
@@ -143,6 +151,7 @@ Deleted SqliteConnection::delete_range(const Range& range) {
 // Fewer rows than asked for, where those would fill the log.
 Deleted SqliteConnection::delete_next(const Range& range) {
   if (way_ == Way::rowid) return delete_by_rowid(range);
+  if (purge_.walk == sdk::keys_walk) return SqlConnection::delete_range(range);
   Range affordable = range;
   if (budget_) affordable.max_rows = std::min(range.max_rows, budget_->visits());
   return way_ == Way::index ? delete_by_index(affordable) : SqlConnection::delete_range(affordable);

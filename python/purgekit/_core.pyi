@@ -256,6 +256,16 @@ class Plan:
         """Of each policy's table: identity, columns and key in one line; empty where the policy is skipped."""
 
 @final
+class KeyPurge:
+    """A policy made ready for purges by keys on one connection."""
+
+    @property
+    def table(self) -> str:
+        """As the database has it."""
+    @property
+    def run_id(self) -> str: ...
+
+@final
 class Connection:
     def __init__(
         self,
@@ -326,6 +336,11 @@ class Connection:
         evidence_key: bytes = b"",
         evidence_plan: str = "",
         evidence_approval: str = "",
+        watch_interval_s: float | None = None,
+        watch_session_s: float = 86_400.0,
+        accept_scan: bool = False,
+        watch_archive: str = "",
+        on_purge: Callable[[dict[str, Any]], object] | None = None,
     ) -> str:
         """Purge, and give the contract's ``purgekit.run/1`` as JSON, whatever the outcome.
 
@@ -388,6 +403,21 @@ class Connection:
         """``purgekit.holds/1`` as JSON."""
     def hold_release(self, ledger: str, id: str) -> str:
         """Let go of a hold; gives it as JSON."""
+    def key_purge(
+        self,
+        policy: Policy,
+        *,
+        run_id: str,
+        ledger: str = "purgekit_ledger",
+        archive: str = "",
+        keeps_rows: bool = True,
+        accept_clock: bool = False,
+        zones: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+        policy_hash: str = "",
+    ) -> KeyPurge:
+        """Make a policy ready for ``purge_keys``."""
+    def purge_keys(self, purge: KeyPurge, keys: Sequence[Sequence[object]]) -> tuple[list[tuple[str, int, int]], float]:
+        """Table, rows deleted and rows archived, of the policy's own first; and milliseconds."""
     def cancel(self) -> None: ...
     def close(self) -> None: ...
 

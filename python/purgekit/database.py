@@ -18,6 +18,7 @@ from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRef
 from purgekit.evidence.export import Evidence
 from purgekit.evidence.keys import Key, find_key
 from purgekit.fuses import check_within
+from purgekit.keys import KeyPurges, PurgedKeys
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
 from purgekit.packs import advice_for, refuse_if_none_is_here
@@ -38,6 +39,14 @@ from purgekit.restoring import RestoreReport, restore
 from purgekit.state import new_run_id
 from purgekit.text import printable
 from purgekit.url import Target, find_password, parse_url
+from purgekit.watching import (
+    DEFAULT_INTERVAL_S,
+    Purged,
+    check_interval,
+    telling,
+    warn_of_endless_evidence,
+    watch_limits,
+)
 from purgekit.zones import steps_by_zone
 
 _log = logging.getLogger("purgekit")
@@ -114,6 +123,7 @@ class Database:
             )
         except ConnectionFailed as failure:
             raise _explained(failure, target) from None
+        self._key_purges = KeyPurges(self._connection)
 
     def plan(
         self,
@@ -261,38 +271,78 @@ class Database:
                 ledger=ledger,
             )
         self._check_fuses(plan, limits, ledger)
-        key = Key() if ledger == "none" else find_key(evidence_key)
-        approval = plan.file.approval if plan.file else None
-        run_id = new_run_id()
-        started = datetime.now(timezone.utc)
-        end = limits.stops_at(started)
-        options: Json = {
-            "run_id": run_id,
-            "ledger": ledger,
-            "control": control,
-            "on_progress": on_progress,
-            "chunk_ms": limits.chunk_ms,
-            "pace": limits.pace,
-            "max_rows": limits.max_rows,
-            "max_rows_per_s": limits.max_rows_per_s,
-            "deadline_s": (end[0] - started).total_seconds() if end else None,
-            "max_replica_lag_s": limits.max_replica_lag_s,
-            "lock_wait_ms": limits.lock_wait_ms,
-            "stop_file": limits.stop_file or "",
-            "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
-            "accept_clock": accept_clock or plan.accept_clock,
-            "policy_hashes": [policy_hash(policy) for policy in plan.native.policies],
-            "workers": limits.workers,
-            "reclaim": reclaim,
-            "pacer": pacer,
-            "probe_sql": limits.probe_sql or "",
-            "probe_limit_ms": limits.probe_limit_ms,
-            "replicas": [self._replica(url) for url in limits.replicas],
-            "lag_sql": limits.lag_sql or "",
-            "evidence_key": key,
-            "evidence_plan": plan.file.hash.removeprefix("sha256:") if plan.file else "",
-            "evidence_approval": approval.hash.removeprefix("sha256:") if approval else "",
-        }
+        options, end = self._run_options(plan, limits, ledger, control, accept_clock, evidence_key)
+        options.update(on_progress=on_progress, reclaim=reclaim, pacer=pacer)
+        return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
+
+    def watch(
+        self,
+        policies: Policies,
+        *,
+        interval_s: float = DEFAULT_INTERVAL_S,
+        limits: Limits | None = None,
+        on_purge: Purged | None = None,
+        ledger: str = DEFAULT_LEDGER,
+        control: _core.RunControl | None = None,
+        max_fraction: float | None = None,
+        accept_clock: bool = False,
+        accept_scan: bool = False,
+        archive: str | os.PathLike[str] | None = None,
+        pacer: Pacer | None = None,
+        evidence_key: str | os.PathLike[str] | None = None,
+        session_s: float = 86_400.0,
+    ) -> Report:
+        """Keep purging as rows expire, until ``control`` stops it, Ctrl-C, or a limit.
+
+        Each policy has a connection of its own. In each interval one row is looked for by an index; where there is one,
+        what is purgeable by now goes as in ``run``. All purges of a day are one run in the ledger. When the server is
+        gone it is waited for.
+
+        Args:
+            policies: one policy or several.
+            interval_s: seconds between two looks, 0.05 to 20.
+            limits: as for ``run``; ``max_rows_per_s`` is 5,000 when it is not given, and ``workers`` stays 1.
+            on_purge: called from this thread after each purge that did something, with ``purgekit.watch/1``.
+            ledger: as for ``run``.
+            control: to stop or cancel it from elsewhere.
+            max_fraction: refuse to begin when a larger share of a table is purgeable.
+            accept_clock: as for ``plan``.
+            accept_scan: also watch what no index finds: the table is read again and again, though never for more than a
+                twentieth of the time.
+            archive: as for ``plan``.
+            pacer: as for ``run``.
+            evidence_key: as for ``run``.
+            session_s: after this time the run's record is closed and another one is opened.
+
+        Returns:
+            The report over the whole time: ``stopped``, with the reason.
+
+        Raises:
+            PurgekitError: nothing was changed.
+            PurgeFailed: it could not go on; ``report`` of the error tells what was done.
+        """
+        limits = watch_limits(limits)
+        interval_s = check_interval(interval_s)
+        plan = self.plan(
+            policies,
+            max_fraction=limits.max_fraction if max_fraction is None else max_fraction,
+            accept_clock=accept_clock,
+            archive=archive,
+            ledger=ledger,
+        )
+        self._check_fuses(plan, limits, ledger)
+        warn_of_endless_evidence(plan.native.policies, ledger)
+        control = control or _core.RunControl()
+        options, end = self._run_options(plan, limits, ledger, control, accept_clock, evidence_key)
+        options.update(
+            on_progress=None,
+            pacer=pacer,
+            on_purge=telling(on_purge),
+            watch_interval_s=interval_s,
+            watch_session_s=session_s,
+            watch_archive=plan.archive or "",
+            accept_scan=accept_scan,
+        )
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
     def restore(
@@ -355,6 +405,38 @@ class Database:
             control=control,
             on_progress=on_progress,
         )
+
+    def purge_keys(
+        self,
+        policy: _core.Policy,
+        keys: Sequence[object],
+        *,
+        archive: bool | str | None = None,
+        ledger: str = DEFAULT_LEDGER,
+        accept_clock: bool = False,
+    ) -> PurgedKeys:
+        """Delete rows by their primary keys, as far as the policy takes them at this instant.
+
+        For an application to call when it issues, refreshes or revokes something. One short transaction: dependents
+        first, every condition of the policy tested by the deleting statement on the row's latest version, holds obeyed,
+        counts written into the ledger. What the policy does not take (not expired, referred to, held, not there) stays,
+        without an error. Nothing is planned but at a policy's first call, so keep the connection and the ``Policy``
+        object. Several threads may call; one waits for the other, so give those that are to work side by side a
+        connection each.
+
+        Args:
+            policy: one policy; its limits and moves have no say here.
+            keys: of the table's primary key, at most 1,000; tuples where it has several columns, and then 200.
+            archive: keep the rows, True: as the policy says, else in its default archive table; False: don't; None: as
+                the policy says; or ``table:NAME``. Files are not offered here.
+            ledger: whose holds are obeyed and which counts; ``none``: no such holds, no record.
+            accept_clock: go on although a sampled time column looks implausible in its unit.
+
+        Raises:
+            PurgekitError: nothing was changed, unless its ``code`` is ``in_doubt``; ``retryable`` says whether to call
+                again.
+        """
+        return self._key_purges.purge(policy, keys, archive, ledger, accept_clock)
 
     def history(self, ledger: str = DEFAULT_LEDGER) -> list[Json]:
         """The runs that the database's own ledger knows, the newest first."""
@@ -453,6 +535,46 @@ class Database:
 
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
+
+    def _run_options(
+        self,
+        plan: Plan,
+        limits: Limits,
+        ledger: str,
+        control: _core.RunControl,
+        accept_clock: bool,
+        evidence_key: str | os.PathLike[str] | None,
+    ) -> tuple[Json, tuple[datetime, str] | None]:
+        """What the engine is told, and when it must end by which limit."""
+        key = Key() if ledger == "none" else find_key(evidence_key)
+        approval = plan.file.approval if plan.file else None
+        started = datetime.now(timezone.utc)
+        end = limits.stops_at(started)
+        options: Json = {
+            "run_id": new_run_id(),
+            "ledger": ledger,
+            "control": control,
+            "chunk_ms": limits.chunk_ms,
+            "pace": limits.pace,
+            "max_rows": limits.max_rows,
+            "max_rows_per_s": limits.max_rows_per_s,
+            "deadline_s": (end[0] - started).total_seconds() if end else None,
+            "max_replica_lag_s": limits.max_replica_lag_s,
+            "lock_wait_ms": limits.lock_wait_ms,
+            "stop_file": limits.stop_file or "",
+            "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
+            "accept_clock": accept_clock or plan.accept_clock,
+            "policy_hashes": [policy_hash(policy) for policy in plan.native.policies],
+            "workers": limits.workers,
+            "probe_sql": limits.probe_sql or "",
+            "probe_limit_ms": limits.probe_limit_ms,
+            "replicas": [self._replica(url) for url in limits.replicas],
+            "lag_sql": limits.lag_sql or "",
+            "evidence_key": key,
+            "evidence_plan": plan.file.hash.removeprefix("sha256:") if plan.file else "",
+            "evidence_approval": approval.hash.removeprefix("sha256:") if approval else "",
+        }
+        return options, end
 
     def _check_fuses(self, plan: Plan, limits: Limits, ledger: str) -> None:
         require_approval(plan.native.policies, plan.file)

@@ -48,12 +48,15 @@ class Recorded:
         self._on_progress = options["on_progress"]
         self._noted_s = time.monotonic()
         self._policy = ""
+        self._purged_rows = 0
 
     def run(self) -> Json:
         """The report, whatever the outcome. An exception that passes through is recorded on its way."""
         policies = [entry["policy"] for entry in self._plan.policies]
         self._store.begin(self._run_id, self._database, policies, str(self._options["ledger"]))
         options = {**self._options, "on_progress": self._progress}
+        if "watch_interval_s" in options:  # its policies purge side by side, each with a count of its own
+            options |= {"on_progress": None, "on_purge": self._purged}
         try:
             with stop_on_ctrl_c(self._options["control"]), Tuning(self._run_id, self._options["control"]):
                 text = self._connection.run(self._plan.native, **options)
@@ -72,6 +75,15 @@ class Recorded:
             self._store.progress(self._run_id, event["rows_total_deleted"])
         if self._on_progress is not None:
             self._on_progress(event)
+
+    def _purged(self, event: Json) -> None:
+        self._purged_rows += sum(table["rows_deleted"] for table in event["tables"])
+        now_s = time.monotonic()
+        if now_s - self._noted_s >= PROGRESS_EVERY_S:
+            self._noted_s = now_s
+            self._store.progress(self._run_id, self._purged_rows)
+        if self._options["on_purge"] is not None:
+            self._options["on_purge"](event)
 
     def _ended(self, report: Json, error: BaseException | None) -> None:
         if self._end:

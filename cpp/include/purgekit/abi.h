@@ -232,7 +232,9 @@ typedef struct pk_purge {
   pk_text schema;
   pk_text table;
   const pk_predicate* predicate; /**< condition deleted by, with guards for references */
-  pk_text walk;                  /**< id of a walk that `propose` offered */
+  /** Id of a walk that `propose` offered; or "keys", which is not offered: one range of all rows that satisfy the predicate, found through
+   * the keys that it names. */
+  pk_text walk;
   const pk_dependent* dependents;
   size_t dependent_count;
   /** None, or 1 + dependent_count: of the table, then of each dependent. What delete_range and delete_children delete is put
@@ -311,6 +313,12 @@ typedef struct pk_slot {
   pk_text state;        /**< engine's own words */
   pk_text document;     /**< engine's own JSON */
 } pk_slot;
+
+/** What a transaction that shares a slot is told. */
+typedef struct pk_shared_slot {
+  int64_t epoch;        /**< -1: there is no such slot */
+  int64_t clock_utc_ns; /**< the database's clock as of this call; -1: ask `inspect` */
+} pk_shared_slot;
 
 /** One purge of one table, for history. */
 typedef struct pk_run {
@@ -473,7 +481,8 @@ typedef struct pk_backend {
   int32_t (*count)(pk_connection*, const pk_purge*, int64_t* rows, pk_error*);
   /** Estimate the same in a few milliseconds from statistics or samples. */
   int32_t (*estimate)(pk_connection*, const pk_purge*, int64_t* rows, pk_error*);
-  /** Key of one row that satisfies the predicate, as text for people, or empty. */
+  /** Key of one row that satisfies the predicate, as text for people, or empty. It is looked for through the index of `purge.walk`, where
+   * that is a walk along one. */
   int32_t (*sample_key)(pk_connection*, const pk_purge*, pk_text* out, pk_error*);
   /** Values of a column, to see whether unit and zone are plausible. */
   int32_t (*sample_column)(pk_connection*, const pk_purge*, pk_text column, pk_samples* out, pk_error*);
@@ -561,6 +570,8 @@ typedef struct pk_backend {
   int32_t (*archive_make)(pk_connection*, const pk_load*, pk_error*);
   /** In an open transaction: put all of the rows into the archive table, or fail. */
   int32_t (*archive_load)(pk_connection*, const pk_load*, pk_error*);
+  /** In an open transaction: keep the slot `key` from being locked or written until it ends, beside others that share it. */
+  int32_t (*slot_share)(pk_connection*, pk_text key, pk_shared_slot* out, pk_error*);
 } pk_backend;
 
 /** The entry symbol's type. Return PK_NOT_SUPPORTED when `host_abi` can't be served. */

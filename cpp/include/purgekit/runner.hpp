@@ -37,6 +37,25 @@ struct Replica {
   sdk::ConnectParams connection;
 };
 
+/// What one purge of a watch did.
+struct WatchEvent {
+  std::string policy;
+  std::string run_id;              ///< under which the ledger has it
+  std::vector<TableCount> tables;  ///< as in a report, of this purge alone
+  std::int64_t rows_blocked = 0;   ///< that could not go now
+  double elapsed_ms = 0;
+};
+
+/// Instead of purging once: look again and again whether rows have become purgeable, and purge them, until asked to stop.
+struct WatchOptions {
+  double interval_s = 1;
+  double session_s = 86'400;  ///< after this long a run's record is closed and another one opened
+  bool accept_scan = false;   ///< also where no index finds the rows
+  std::string archive{};      ///< as the plan was made with, for making it anew
+  /// Told after each purge that did something, on that policy's thread, which others' may be side by side with.
+  std::function<void(const WatchEvent&)> on_purge{};
+};
+
 struct RunOptions {
   std::string run_id;
   std::string ledger = "purgekit_ledger";  ///< "[SCHEMA.]NAME", or "none"
@@ -60,6 +79,7 @@ struct RunOptions {
   std::string evidence_key{};              ///< bytes of a secret: hashes that tell of rows are keyed with it; empty: there are none
   std::string evidence_plan{};             ///< hash of the plan file that is run, and of its approval
   std::string evidence_approval{};
+  std::optional<WatchOptions> watching{};
   std::string lag_sql{};                   ///< what they, or the database itself where none is given, are asked: one number, seconds
 };
 

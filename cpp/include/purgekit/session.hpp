@@ -72,6 +72,7 @@ class Session {
   sdk::Restored restore_next(const pk_restore& restore, std::int64_t after);
   void archive_make(const pk_load& load);
   void archive_load(const pk_load& load);
+  sdk::SharedSlot slot_share(const std::string& key);
   std::vector<sdk::Move> moves(const pk_purge& purge, std::int64_t rows_total, std::int64_t rows_matching);
 
   const pk_backend& backend() const { return backend_; }

@@ -21,6 +21,7 @@ from purgekit.cli import (
     restore_command,
     run_command,
     tune_command,
+    watch_command,
 )
 from purgekit.cli.output import print_error
 from purgekit.errors import PurgeFailed, PurgekitError
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("plan")(plan.plan)
 app.command("run")(run_command.run)
+app.command("watch")(watch_command.watch)
 app.command("restore")(restore_command.restore)
 app.command("tune")(tune_command.tune)
 app.add_typer(hold_command.hold)

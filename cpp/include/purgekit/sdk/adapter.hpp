@@ -151,6 +151,12 @@ inline void fill_verbs(pk_backend& out, Backend& backend) {
   };
   out.archive_make = [](C* c, const pk_load* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_make(from_c(*p)); }); };
   out.archive_load = [](C* c, const pk_load* p, pk_error* e) -> std::int32_t { return guarded(e, [&] { c->impl->archive_load(from_c(*p)); }); };
+  out.slot_share = [](C* c, pk_text key, pk_shared_slot* r, pk_error* e) -> std::int32_t {
+    return guarded(e, [&] {
+      const SharedSlot shared = c->impl->slot_share(to_string(key));
+      *r = {shared.epoch, shared.clock_utc_ns};
+    });
+  };
 }
 
 /// What PURGEKIT_DEFINE_BACKEND's entry symbol does.

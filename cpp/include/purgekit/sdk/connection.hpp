@@ -83,6 +83,7 @@ class Connection {
   virtual Restored restore_next(const Restore&, std::int64_t /*after*/) { return unsupported<Restored>("restore"); }
   virtual void archive_make(const Load&) { unsupported<int>("an archive table"); }
   virtual void archive_load(const Load&) { unsupported<int>("loading archive files"); }
+  virtual SharedSlot slot_share(const std::string& /*key*/) { return unsupported<SharedSlot>("a shared place in the ledger"); }
 
  protected:
   template <class T>

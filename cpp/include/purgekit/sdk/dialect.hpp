@@ -82,6 +82,10 @@ class Dialect {
   }
   /// Lock suffix of a SELECT in a transaction; empty where the transaction locks the whole database anyway.
   virtual std::string for_update() const { return " FOR UPDATE"; }
+  /// The same for a lock that others may share and no writer.
+  virtual std::string for_share() const { return for_update(); }
+  /// Whole microseconds since the epoch on the database's clock, now; empty: this dialect does not tell.
+  virtual std::string clock_us() const { return ""; }
   /// First n rows after skipping some.
   virtual std::string limit(std::int64_t rows, std::int64_t skip = 0) const {
     return " LIMIT " + std::to_string(rows) + (skip > 0 ? " OFFSET " + std::to_string(skip) : "");

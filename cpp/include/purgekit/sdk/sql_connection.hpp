@@ -50,10 +50,11 @@ class SqlConnection : public Connection, protected SqlSession {
 
   std::string sample_key(const Purge& purge) override {
     const std::vector<KeyColumn> key = key_columns(known(purge));
+    const auto [hint, order] = along_index(purge);
     Sql sql(dialect());
-    sql << "SELECT " << (key.empty() ? "1" : column_list(key)) << " FROM " << qualified(dialect(), purge.schema, purge.table) << " WHERE ";
+    sql << "SELECT " << (key.empty() ? "1" : column_list(key)) << " FROM " << qualified(dialect(), purge.schema, purge.table) << hint << " WHERE ";
     render_predicate(sql, *purge.predicate, purge.table);
-    sql << dialect().limit(1);
+    sql << order << dialect().limit(1);
     const Rows rows = fetch(sql);
     return rows.empty() || key.empty() ? "" : people_key(known(purge), rows[0]);
   }
@@ -97,7 +98,7 @@ class SqlConnection : public Connection, protected SqlSession {
     key_ = key_columns(known(purge));
     pass_end_.clear();
     std::vector<std::string> statements;
-    add_statement(statements, delete_statement(true, true));
+    add_statement(statements, purge.walk == keys_walk ? whole_delete() : delete_statement(true, true));
     add_child_statements(statements);
     return statements;
   }
@@ -105,6 +106,10 @@ class SqlConnection : public Connection, protected SqlSession {
   Deleted delete_range(const Range& range) override {
     start_chunk(range);
     set_lock_wait(range.lock_wait_ms);
+    if (purge_.walk == keys_walk) {
+      const std::int64_t deleted = delete_rows(whole_delete(), {});
+      return Deleted{deleted, deleted, "", true, 1};
+    }
     const Row after = decode_row(range.cursor);
     if (!after.empty() && after.size() != key_.size()) throw Error(PK_CORRUPT, "the cursor in the ledger belongs to another way through the table; remove the slot row and start over");
     if (!range.until.empty()) {
@@ -215,6 +220,8 @@ class SqlConnection : public Connection, protected SqlSession {
     return ledger().page(kind, prefix, after, most);
   }
 
+  SharedSlot slot_share(const std::string& key) override { return ledger().share(key); }
+
   void begin(const std::string& key, std::int64_t epoch, std::int64_t seq) override {
     begin_transaction();
     if (!key.empty()) ledger().fence(key, epoch, seq);
@@ -254,6 +261,16 @@ class SqlConnection : public Connection, protected SqlSession {
     out << " AND ";
     add_predicate(out);
   }
+
+  /// The DELETE of all rows that satisfy the condition.
+  Sql whole_delete() {
+    Sql sql(dialect());
+    write_delete(sql, [](Sql& out) { out << "1 = 1"; });
+    return sql;
+  }
+
+  /// What makes the database look for a row by the index of `purge.walk`: behind the table's name, and behind the condition.
+  virtual std::pair<std::string, std::string> along_index(const Purge&) { return {"", ""}; }
 
   /// Condition the rows of a chunk must satisfy.
   void add_predicate(Sql& out) const { predicate_.add_to(out, purge_.table); }

@@ -100,6 +100,18 @@ class SqlLedger {
     return slot;
   }
 
+  /// In the open transaction, which then keeps others from locking or writing the slot.
+  SharedSlot share(const std::string& key) {
+    const std::string clock = session_.dialect().clock_us();
+    Sql sql(session_.dialect());
+    sql << "SELECT " << q("epoch") << ", " << (clock.empty() ? "0" : clock) << " FROM " << table_;
+    add_where(sql, "slot", key);
+    sql << session_.dialect().for_share();
+    const Rows rows = session_.fetch(sql);
+    if (rows.empty()) return {};
+    return {rows[0].at(0).i64, clock.empty() ? -1 : rows[0].at(1).i64 * 1'000};
+  }
+
   /// Write everything, whatever stands there; the slot is locked by this transaction.
   void write(const Slot& slot) {
     if (update(slot, false) != 1) throw Error(PK_FENCED, "the ledger slot of this table is gone");
@@ -132,10 +144,14 @@ class SqlLedger {
 
   std::vector<RunRecord> runs() { return notes(run_kind); }
 
-  /// Insert or replace, in the open transaction.
+  /// Insert or replace, in the open transaction. A note that is written again and again costs one statement.
   void write_note(const std::string& kind, const RunRecord& note) {
-    delete_note(kind, note.id);
-    insert_absent(kind, note.id, note.document);
+    Sql sql(session_.dialect());
+    sql << "UPDATE " << table_ << " SET " << q("document") << " = ";
+    sql.bind(Value::string(note.document), PK_COLUMN_TEXT);
+    add_where(sql, kind, note.id);
+    // None: there is no such note, or, as MySQL counts, it says the same already.
+    if (session_.run(sql) == 0) insert_absent(kind, note.id, note.document);
   }
 
   void delete_note(const std::string& kind, const std::string& id) {

@@ -254,6 +254,15 @@ struct Space {
   std::string advice;
 };
 
+/// pk_shared_slot.
+struct SharedSlot {
+  std::int64_t epoch = -1;
+  std::int64_t clock_utc_ns = -1;
+};
+
+/// The walk by keys that the predicate names: see pk_purge.walk.
+inline constexpr const char* keys_walk = "keys";
+
 struct RunRecord {
   std::string id;
   std::string document;
