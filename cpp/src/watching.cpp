@@ -220,7 +220,7 @@ void check_watchable(const Plan& plan, const RunOptions& options) {
     if (p.skipped || watching.accept_scan || index_walk(p) != nullptr) continue;
     const std::string table = table_name_text(p.table.schema, p.table.name);
     const rule::Time* time = required_time(p.policy.where);
-    const std::string way_out = time != nullptr ? "run CREATE INDEX ON " + table + " (" + name_text(time->column) + ") in your database's words, or"
+    const std::string way_out = time != nullptr ? "add one (CREATE INDEX " + name_text(p.table.name + "_" + time->column) + " ON " + table + " (" + name_text(time->column) + ")), or"
                                                 : "its rule has no time that all of its rows have passed, so that none could; purge it with run on a schedule, or";
     throw EngineError(ErrorKind::refused, "no_index", "policy " + p.policy.name + " can't be watched: no index of " + table + " finds the rows that have become purgeable; " + way_out +
                                                           " pass --accept-scan to have the table read again and again")
