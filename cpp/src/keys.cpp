@@ -16,10 +16,10 @@
 namespace purgekit {
 namespace {
 
-constexpr std::size_t most_keys = 1'000;
-constexpr std::size_t most_composite_keys = 200;  // each is a condition of its own, and parsers have their depth
+constexpr std::size_t most_keys_a_call = 1'000;
+constexpr std::size_t most_composite_keys_a_call = 200;  // each is a condition of its own, and parsers have their depth
 constexpr std::uint32_t gate_wait_ms = 10'000;
-constexpr int most_tries = 4;
+constexpr int most_call_tries = 4;
 // What the catalogue says is asked for again after this: a foreign key may have come that nobody told us of.
 constexpr std::chrono::minutes ready_for{5};
 
@@ -36,7 +36,7 @@ std::size_t padded(std::size_t keys, std::size_t most) {
 // The catalogue has changed since it was read, so that reading it anew may help.
 bool may_be_stale(pk_code code) { return code == PK_SCHEMA_CHANGED || code == PK_NOT_FOUND || code == PK_INVALID_ARGUMENT; }
 
-bool is_passing(pk_code code) { return code == PK_DEADLOCK || code == PK_SERIALIZATION; }
+bool is_worth_another_try(pk_code code) { return code == PK_DEADLOCK || code == PK_SERIALIZATION; }
 
 }  // namespace
 
@@ -48,17 +48,30 @@ KeyPurge::KeyPurge(Session& session, const sdk::ConnectParams& connection, const
     policy_.moved_to.reset();
   }
   try {
-    make_ready();
+    try {
+      make_ready();
+    } catch (const EngineError& e) {
+      if (e.kind() != ErrorKind::connection) throw;
+      reconnect();  // it may have been lost long ago, and nobody has asked for anything since
+      make_ready();
+    }
   } catch (EngineError& e) {
     if (e.policy().empty()) e.policy(policy_.name);
     if (e.table().empty()) e.table(policy_.table);
     throw;
+  }
+}
+
+// \throws EngineError
+void KeyPurge::make_ready() {
+  try {
+    read_catalogue();
   } catch (const sdk::Error& e) {
     throw EngineError(e).policy(policy_.name).table(policy_.table);
   }
 }
 
-void KeyPurge::make_ready() {
+void KeyPurge::read_catalogue() {
   plan_.reset();
   catalogue_ = std::make_unique<Catalogue>(session_);
   const sdk::Table& described = catalogue_->table(policy_.table);
@@ -104,7 +117,14 @@ void KeyPurge::check_ledger() {
       if (!found.can_write) refuse("ledger_privilege", "this user may not write the ledger " + options_.ledger + "; an administrator can run: " + found.grant_hint);
       break;
   }
-  if (found.state != PK_LEDGER_PRESENT) session_.ledger_create();
+  if (found.state != PK_LEDGER_PRESENT) {
+    try {
+      session_.ledger_create();
+    } catch (const sdk::Error& e) {
+      // Another process of the application may have made it at the same moment.
+      if (e.connection_lost() || session_.ledger_find(parse_table_name(options_.ledger)).state != PK_LEDGER_PRESENT) throw;
+    }
+  }
   make_hold_gate(session_, gate_wait_ms);
 }
 
@@ -149,6 +169,7 @@ void KeyPurge::begin(std::string& ledger_in_use, std::int64_t& now_ns) {
     make_hold_gate(session_, gate_wait_ms);
     session_.begin("", 0, 0);
     gate = session_.slot_share(hold_gate);
+    if (gate.epoch < 0) throw sdk::Error(PK_SERIALIZATION, "the ledger " + options_.ledger + " is being emptied");
   }
   if (gate.epoch != gate_) {
     read_holds();
@@ -167,7 +188,7 @@ Predicate KeyPurge::names(const std::vector<std::vector<Value>>& keys) const {
   const sdk::Table& table = plan_->policies[0].table;
   std::vector<std::string> columns;
   for (const std::uint32_t at : table.key) columns.push_back(table.columns.at(at).name);
-  const std::size_t most = columns.size() == 1 ? most_keys : most_composite_keys;
+  const std::size_t most = columns.size() == 1 ? most_keys_a_call : most_composite_keys_a_call;
   if (keys.size() > most) {
     bad_policy(std::to_string(keys.size()) + " keys are more than one call takes (" + std::to_string(most) + (columns.size() == 1 ? "" : " of several columns") + "); give them in several calls, or purge with run");
   }
@@ -286,13 +307,21 @@ KeyPurgeResult KeyPurge::purge(const std::vector<std::vector<Value>>& keys, std:
       return attempt(keys, ledger_in_use);
     } catch (EngineError& e) {
       roll_back();
+      if (e.kind() == ErrorKind::connection && tries == 1) {
+        try {
+          reconnect();
+          continue;
+        } catch (const sdk::Error& again) {
+          fail(again);
+        }
+      }
       if (e.policy().empty()) e.policy(policy_.name);
       if (e.table().empty()) e.table(table_);
       throw;
     } catch (const sdk::Error& e) {
       ledger_in_use.clear();
       roll_back();
-      if (e.in_doubt() || tries >= most_tries) fail(e);
+      if (e.in_doubt() || tries >= most_call_tries) fail(e);
       if (e.connection_lost() && tries == 1) {
         try {
           reconnect();
@@ -302,7 +331,7 @@ KeyPurgeResult KeyPurge::purge(const std::vector<std::vector<Value>>& keys, std:
       } else if (may_be_stale(e.code()) && !is_fresh) {
         plan_.reset();
         is_fresh = true;
-      } else if (!is_passing(e.code())) {
+      } else if (!is_worth_another_try(e.code())) {
         fail(e);
       }
     }

@@ -26,9 +26,9 @@ constexpr double clock_good_for_s = 60;
 constexpr double holds_good_for_s = 60;
 constexpr double longest_backoff_s = 30;
 constexpr int most_failures = 5;  // one after the other, of the kind that does not pass by itself
-constexpr auto step = std::chrono::milliseconds(50);
+constexpr auto rest_step = std::chrono::milliseconds(50);
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double passed_s(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Waits without a word, ready to be stopped.
 void rest(const RunControl& control, double wait_s) {
@@ -36,7 +36,7 @@ void rest(const RunControl& control, double wait_s) {
   while (!control.stopping()) {
     const auto left = until - Clock::now();
     if (left <= Clock::duration::zero()) return;
-    std::this_thread::sleep_for(std::min<Clock::duration>(left, step));
+    std::this_thread::sleep_for(std::min<Clock::duration>(left, rest_step));
   }
 }
 
@@ -62,14 +62,14 @@ const sdk::Walk* index_walk(const PolicyPlan& plan) {
 }
 
 // What passes by itself, however long that takes: a server that is being restarted, or its network.
-bool is_passing(const std::string& code) {
+bool passes_by_itself(const std::string& code) {
   for (const pk_code passing : {PK_CONNECTION_LOST, PK_CONNECT_FAILED, PK_SERVER_SHUTDOWN, PK_SERVER_RESOURCES, PK_IN_DOUBT, PK_LOCK_TIMEOUT, PK_DEADLOCK, PK_SERIALIZATION, PK_STATEMENT_TIMEOUT, PK_CANCELLED}) {
     if (code == sdk::code_name(passing)) return true;
   }
   return false;
 }
 
-void add_to(PolicyReport& sum, PolicyReport&& session) {
+void add_session(PolicyReport& sum, PolicyReport&& session) {
   for (const TableCount& t : sum.tables) {
     const auto same = std::find_if(session.tables.begin(), session.tables.end(), [&](const TableCount& other) { return other.table == t.table; });
     if (same == session.tables.end()) {
@@ -136,7 +136,7 @@ class PolicyWatch {
     const std::string status = report.status;
     const std::string code = report.error_code;
     const std::string message = report.error_message;
-    add_to(sum_, std::move(report));
+    add_session(sum_, std::move(report));
     if (status == "stopped") {
       ended_ = true;
     } else if (status == "failed") {
@@ -190,7 +190,7 @@ class PolicyWatch {
     ++failures_;
     if (main_.control.stopping()) return stop(main_.control.reason());
     if (main_.options.deadline_s && main_.elapsed_s() >= *main_.options.deadline_s) return stop("deadline");
-    if (for_good || (failures_ >= most_failures && !is_passing(code))) {
+    if (for_good || (failures_ >= most_failures && !passes_by_itself(code))) {
       ended_ = true;
       return;
     }
@@ -261,7 +261,7 @@ std::int64_t PolicyRun::walk_once() {
   work_.parts = work_.keeper.parts();
   worker_.prepare(now_ns);
   walk_pass();
-  WatchEvent event{work_.report.policy, context_.options.run_id, work_.report.tables, 0, 1000 * seconds_since(start)};
+  WatchEvent event{work_.report.policy, context_.options.run_id, work_.report.tables, 0, 1000 * passed_s(start)};
   std::int64_t rows = 0;
   for (std::size_t i = 0; i < event.tables.size(); ++i) {
     event.tables[i].rows_deleted -= before.at(i).rows_deleted;
@@ -284,25 +284,25 @@ void PolicyRun::keep_walking() {
   std::int64_t clock_ns = context_.session.inspect().clock_utc_ns;
   bool told_of_slowness = false;
   int failures = 0;
-  while (seconds_since(begun) < watching.session_s) {
+  while (passed_s(begun) < watching.session_s) {
     work_.check_stop();
     double wait_s = watching.interval_s;
     const auto start = Clock::now();
     try {
-      if (seconds_since(clock_read) > clock_good_for_s) {
+      if (passed_s(clock_read) > clock_good_for_s) {
         clock_ns = context_.session.inspect().clock_utc_ns;
         clock_read = Clock::now();
       }
-      if (seconds_since(holds_read) > holds_good_for_s) {
+      if (passed_s(holds_read) > holds_good_for_s) {
         take_up_holds();  // one that was let go moves no epoch
         holds_read = Clock::now();
       }
       const auto probed = Clock::now();
       const bool found = has_purgeable(clock_ns + std::chrono::duration_cast<std::chrono::nanoseconds>(probed - clock_read).count());
-      double idle_s = seconds_since(probed);
+      double idle_s = passed_s(probed);
       if (found) {
         const bool is_blocked = walk_once() > 0;
-        if (is_blocked) idle_s = seconds_since(start);
+        if (is_blocked) idle_s = passed_s(start);
       }
       failures = 0;
       wait_s = std::min(longest_wait_s, std::max(wait_s, idle_s / most_share));

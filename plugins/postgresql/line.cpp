@@ -216,6 +216,7 @@ void Line::begin() {
   take_cancel();
   in_transaction_ = true;
   bound_ms_ = statement_timeout_ms_;
+  set_lock_wait_ms_ = lock_wait_ms_;
   try {
     send(opening_text(), nullptr);
   } catch (...) {
@@ -260,8 +261,9 @@ void Line::rollback() {
 
 void Line::set_lock_wait(std::uint32_t lock_wait_ms) {
   require_open();
-  if (!in_transaction_) return;
+  if (!in_transaction_ || lock_wait_ms == set_lock_wait_ms_) return;
   run("SET LOCAL lock_timeout = " + lock_budget(lock_wait_ms), {});
+  set_lock_wait_ms_ = lock_wait_ms;
 }
 
 void Line::start_range(std::uint32_t lock_wait_ms) {
@@ -272,6 +274,7 @@ void Line::start_range(std::uint32_t lock_wait_ms) {
   take_cancel();
   try {
     send("SET LOCAL lock_timeout = " + lock_budget(lock_wait_ms) + "; SAVEPOINT purgekit_range", nullptr);
+    set_lock_wait_ms_ = lock_wait_ms;
   } catch (...) {
     failed_ = true;
     raise(0, false);
@@ -290,6 +293,7 @@ void Line::mark_step() { run("SAVEPOINT purgekit_step", {}); }
 void Line::undo_step() {
   require_open();
   failed_ = false;
+  set_lock_wait_ms_.reset();  // goes back with the rest
   run("ROLLBACK TO SAVEPOINT purgekit_step", {});
 }
 

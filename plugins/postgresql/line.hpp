@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -83,6 +84,7 @@ class Line {
   pid_t owner_ = 0;
   int server_version_ = 0;
   std::uint32_t lock_wait_ms_ = 1000;
+  std::optional<std::uint32_t> set_lock_wait_ms_{};  // in the open transaction
   std::uint32_t statement_timeout_ms_ = 0;
   std::uint32_t bound_ms_ = 0;  // of a statement in the open transaction
   bool in_transaction_ = false;

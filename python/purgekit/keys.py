@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,10 @@ class KeyPurges:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._ready: dict[tuple[int, object, str, bool], tuple[Policy, KeyPurge]] = {}
+        self._lock = threading.Lock()  # of what follows
+        # By identity first: hashing a policy takes as long as deleting a row. An entry keeps its policy alive.
+        self._known: dict[tuple[int, object, str, bool], tuple[Policy, KeyPurge]] = {}
+        self._ready: dict[tuple[Policy, object, str, bool], KeyPurge] = {}
 
     def purge(
         self,
@@ -69,15 +73,8 @@ class KeyPurges:
         """See ``Database.purge_keys``."""
         if isinstance(keys, (str, bytes)) or not isinstance(keys, Sequence):
             raise PolicyError(f"keys is a list of keys, not {type(keys).__name__}")
-        # By identity: comparing or hashing a policy takes as long as deleting a row. The entry keeps it alive.
-        place = (id(policy), archive, ledger, accept_clock)
-        found = self._ready.get(place)
-        if found is None:
-            found = (policy, self._make_ready(policy, archive, ledger, accept_clock))
-            while len(self._ready) >= MOST_READY:
-                self._ready.pop(next(iter(self._ready)), None)
-            self._ready[place] = found
-        ready = found[1]
+        found = self._known.get((id(policy), archive, ledger, accept_clock))
+        ready = found[1] if found is not None else self._find(policy, archive, ledger, accept_clock)
         counts, elapsed_ms = self._connection.purge_keys(ready, [_values(key) for key in keys])
         tables = [{"table": table, "rows_deleted": rows, "rows_archived": kept} for table, rows, kept in counts]
         return PurgedKeys(
@@ -91,9 +88,23 @@ class KeyPurges:
             elapsed_ms,
         )
 
-    def _make_ready(self, policy: Policy, archive: bool | str | None, ledger: str, accept_clock: bool) -> KeyPurge:
+    def _find(self, policy: Policy, archive: bool | str | None, ledger: str, accept_clock: bool) -> KeyPurge:
+        """One that was made ready for an equal policy, or a new one."""
         if not isinstance(policy, Policy):
             raise PolicyError(f"purge_keys takes one policy, not {type(policy).__name__}")
+        place = (policy, archive, ledger, accept_clock)
+        with self._lock:
+            ready = self._ready.get(place)
+            if ready is None:
+                ready = self._ready[place] = self._make_ready(policy, archive, ledger, accept_clock)
+            self._known[(id(policy), archive, ledger, accept_clock)] = (policy, ready)
+            while len(self._known) > MOST_READY:
+                del self._known[next(iter(self._known))]
+            while len(self._ready) > MOST_READY:
+                del self._ready[next(iter(self._ready))]
+        return ready
+
+    def _make_ready(self, policy: Policy, archive: bool | str | None, ledger: str, accept_clock: bool) -> KeyPurge:
         require_approval([policy], None)
         return self._connection.key_purge(
             policy,

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import impact, machine, report, tables
+from bench import impact, machine, regular, report, tables
 from bench.contestants import purgekit
 from bench.data import Rule, Shape
 from bench.place import BenchFailed, Settings
@@ -149,6 +149,13 @@ def _measure(
         settings = Settings(options["pool_mb"], options["log_mb"], autovacuum=table.impact)
         with opened(backend, keep, work, settings, tokens=options["tokens"]) as place:
             facts |= {(key if key != "settings" else f"{backend} settings"): v for key, v in place.facts().items()}
+            if table.regular:
+                text, records = regular.measure(table.regular, place, options, LOAD, _say)
+                all_records += records
+                parts.append(f"{backend}:\n\n{text}")
+                print("\n" + parts[-1], flush=True)
+                _append(given.json, name, records)
+                continue
             contestants = tables.contestants(options, backend)
             for shape in tables.shapes(options, Tokens if options["tokens"] else Shape):
                 if table.impact:

@@ -31,11 +31,11 @@ class ServerPlace(Place):
         return str(self.server.admin_sql(sql)[0][0])
 
     def cpu_s(self) -> float:
-        ticks = sum(_ticks(pid) for pid in [self.server.pid, *children_of(self.server.pid)])
+        ticks = sum(ticks_of(pid) for pid in [self.server.pid, *children_of(self.server.pid)])
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _ticks(pid: int) -> int:
+def ticks_of(pid: int) -> int:
     """Of a process and of its children that have ended."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -64,6 +64,7 @@ class Table:
     title: str
     options: Mapping[str, Any] = field(default_factory=dict)
     impact: bool = False
+    regular: str = ""  # of cleaning up in small portions: "keys" or "watch"
 
 
 TABLES = {
@@ -108,6 +109,12 @@ TABLES = {
             "contestants": ("purgekit",),
         },
         impact=True,
+    ),
+    "keys": Table("One token cleaned up by its application", {"rows": (1_000,)}, regular="keys"),
+    "watch": Table(
+        "A watch under token changes",
+        {"backend": SERVERS, "rows": (200_000,), "idle_s": 30.0, "repeats": 1},
+        regular="watch",
     ),
 }
 

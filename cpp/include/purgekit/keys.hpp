@@ -48,6 +48,7 @@ class KeyPurge {
 
  private:
   void make_ready();
+  void read_catalogue();
   void check_ledger();
   void reconnect();
   void begin(std::string& ledger_in_use, std::int64_t& now_ns);

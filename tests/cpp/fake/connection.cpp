@@ -62,28 +62,33 @@ Connection::Matcher Connection::matcher(const pk_predicate& p, std::uint32_t ind
   const pk_node& n = sdk::node_at(p, index);
   const bool negated = (n.flags & PK_NEGATED) != 0;
   switch (n.kind) {
-    case PK_NODE_TRUE: return [](const Record&) { return true; };
-    case PK_NODE_FALSE: return [](const Record&) { return false; };
+    case PK_NODE_TRUE: return [](std::int64_t, const Record&) { return true; };
+    case PK_NODE_FALSE: return [](std::int64_t, const Record&) { return false; };
     case PK_NODE_AND: {
       std::vector<Matcher> all;
       for (std::uint32_t i = 0; i < n.child_count; ++i) all.push_back(matcher(p, n.first_child + i));
-      return [all](const Record& r) { return std::all_of(all.begin(), all.end(), [&](const Matcher& m) { return m(r); }); };
+      return [all](std::int64_t id, const Record& r) { return std::all_of(all.begin(), all.end(), [&](const Matcher& m) { return m(id, r); }); };
     }
     case PK_NODE_OR: {
       std::vector<Matcher> any;
       for (std::uint32_t i = 0; i < n.child_count; ++i) any.push_back(matcher(p, n.first_child + i));
-      return [any](const Record& r) { return std::any_of(any.begin(), any.end(), [&](const Matcher& m) { return m(r); }); };
+      return [any](std::int64_t id, const Record& r) { return std::any_of(any.begin(), any.end(), [&](const Matcher& m) { return m(id, r); }); };
     }
     case PK_NODE_COMPARE: {
       const std::int64_t bound = p.values[n.first_value].i64;
       const std::uint32_t op = n.op;
       if (op != PK_LT && op != PK_GE) throw Error(PK_NOT_SUPPORTED, "the fake compares by < and >= only");
-      return [bound, op](const Record& r) { return op == PK_LT ? r.expires_ms < bound : r.expires_ms >= bound; };
+      return [bound, op](std::int64_t, const Record& r) { return op == PK_LT ? r.expires_ms < bound : r.expires_ms >= bound; };
     }
-    case PK_NODE_EXISTS: return [negated](const Record& r) { return r.referenced != negated; };
+    case PK_NODE_IN: {
+      std::set<std::int64_t> ids;
+      for (std::uint32_t i = 0; i < n.value_count; ++i) ids.insert(p.values[n.first_value + i].i64);
+      return [ids](std::int64_t id, const Record&) { return ids.count(id) > 0; };
+    }
+    case PK_NODE_EXISTS: return [negated](std::int64_t, const Record& r) { return r.referenced != negated; };
     case PK_NODE_TIME: {
       const std::int64_t cutoff_ns = n.cutoff_ns;
-      return [cutoff_ns](const Record& r) { return r.expires_ms > 0 && r.expires_ms * 1'000'000 < cutoff_ns; };
+      return [cutoff_ns](std::int64_t, const Record& r) { return r.expires_ms > 0 && r.expires_ms * 1'000'000 < cutoff_ns; };
     }
     default: throw Error(PK_NOT_SUPPORTED, "the fake knows no such rule");
   }
@@ -112,7 +117,7 @@ sdk::Table Connection::describe(const sdk::TableName& name) {
 std::int64_t Connection::count(const sdk::Purge& purge) {
   const auto held = verb("count");
   const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
-  return std::count_if(db_.rows.begin(), db_.rows.end(), [&](const auto& row) { return matches(row.second); });
+  return std::count_if(db_.rows.begin(), db_.rows.end(), [&](const auto& row) { return matches(row.first, row.second); });
 }
 
 std::int64_t Connection::estimate(const sdk::Purge&) {
@@ -124,7 +129,7 @@ std::string Connection::sample_key(const sdk::Purge& purge) {
   const auto held = verb("sample_key");
   const Matcher matches = matcher(*purge.predicate, purge.predicate->root);
   for (const auto& [id, record] : db_.rows) {
-    if (matches(record)) return "ID=" + std::to_string(id);
+    if (matches(id, record)) return "ID=" + std::to_string(id);
   }
   return "";
 }
@@ -142,7 +147,7 @@ std::vector<sdk::Value> Connection::sample_rows(const sdk::Purge& purge, std::si
   std::vector<sdk::Value> out;
   for (const auto& [id, record] : db_.rows) {
     if (out.size() == 2 * most) break;
-    if (!matches(record)) continue;
+    if (!matches(id, record)) continue;
     out.push_back(sdk::shown_value(sdk::Value::integer(id)));
     out.push_back(sdk::Value::null());
   }
@@ -195,12 +200,21 @@ sdk::Slot Connection::slot_lock(const std::string& key, std::uint32_t) {
   if (found != db_.slots.end()) return found->second;
   sdk::Slot fresh;
   fresh.key = key;
+  transaction_->slot = fresh;
   return fresh;
+}
+
+sdk::SharedSlot Connection::slot_share(const std::string& key) {
+  const auto held = verb("slot_share");
+  open();
+  const auto found = db_.slots.find(key);
+  return found == db_.slots.end() ? sdk::SharedSlot{} : sdk::SharedSlot{found->second.epoch, db_.now_ns};
 }
 
 void Connection::slot_write(const sdk::Slot& slot) {
   const auto held = verb("slot_write");
-  open().slot = slot;
+  if (open().slot && open().slot->key != slot.key) open().more_slots[slot.key] = slot;
+  else open().slot = slot;
 }
 
 void Connection::run_write(const sdk::RunRecord& run) {
@@ -282,11 +296,12 @@ sdk::Deleted Connection::delete_range(const sdk::Range& range) {
   sdk::Rows gone;
   out.cursor = std::to_string(pass_end_);
   out.done = true;
+  const bool whole = walk_ == sdk::keys_walk;
   for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= pass_end_; ++it) {
     const auto& [id, record] = *it;
-    const bool matches = prepared_(record);
-    if (walk_ == "matching" && !matches) continue;
-    if (out.rows_visited == range.max_rows) {
+    const bool matches = prepared_(id, record);
+    if ((walk_ == "matching" || whole) && !matches) continue;
+    if (out.rows_visited == range.max_rows && !whole) {
       out.done = false;
       break;
     }
@@ -322,7 +337,7 @@ sdk::Deleted Connection::stroke(std::int64_t after) {
   std::int64_t rows = 0;
   for (auto it = db_.rows.upper_bound(after); it != db_.rows.end() && it->first <= until; ++it) {
     ++rows;
-    if (prepared_(it->second)) gone.insert(it->first);
+    if (prepared_(it->first, it->second)) gone.insert(it->first);
   }
   if (by_partition && static_cast<std::int64_t>(gone.size()) != rows) gone.clear();  // it would not be exact
   open().deleted.insert(gone.begin(), gone.end());

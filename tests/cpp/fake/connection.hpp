@@ -36,6 +36,7 @@ class Connection final : public sdk::Connection {
   void ledger_create() override;
   sdk::Slot slot_lock(const std::string& key, std::uint32_t wait_ms) override;
   void slot_write(const sdk::Slot& slot) override;
+  sdk::SharedSlot slot_share(const std::string& key) override;
   void run_write(const sdk::RunRecord& run) override;
   std::vector<sdk::RunRecord> run_list() override;
   void note_write(const std::string& kind, const sdk::RunRecord& note) override;
@@ -64,7 +65,7 @@ class Connection final : public sdk::Connection {
   void leave_hanging(bool commits, int waits);
 
  private:
-  using Matcher = std::function<bool(const Record&)>;
+  using Matcher = std::function<bool(std::int64_t id, const Record&)>;
   sdk::Deleted stroke(std::int64_t after);
   std::unique_lock<std::recursive_mutex> verb(const char* name);
   void lose();

@@ -29,6 +29,7 @@ void Database::apply(const Transaction& transaction) {
     else notes.erase(name);
   }
   if (transaction.slot) slots[transaction.slot->key] = *transaction.slot;
+  for (const auto& [key, slot] : transaction.more_slots) slots[key] = slot;
 }
 
 void Database::settle_hanging() {

@@ -33,6 +33,7 @@ struct Transaction {
   std::set<std::int64_t> deleted;
   std::int64_t children = 0;
   std::optional<sdk::Slot> slot;
+  std::map<std::string, sdk::Slot> more_slots;
   std::map<std::string, std::optional<std::string>> notes;  ///< written, or nothing: deleted
 };
 

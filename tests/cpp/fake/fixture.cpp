@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "purgekit/registry.hpp"
+#include "slot_keeper.hpp"
 
 namespace purgekit::fake {
 
@@ -61,8 +62,9 @@ PolicyReport RunTest::only(const Report& report) {
   EXPECT_EQ(policy_report.rows_deleted(), gone) << "the report counts what was truly deleted";
   EXPECT_EQ(policy_report.rows_deleted_all(), gone + children_gone);
   if (run_options.ledger != "none" && policy_report.status == "completed") {
-    EXPECT_EQ(db.slots.begin()->second.rows_deleted, gone + children_gone) << "so does the ledger";
-    EXPECT_EQ(db.slots.begin()->second.state, "done");
+    const sdk::Slot& slot = db.slots.at(slot_key(db.table));
+    EXPECT_EQ(slot.rows_deleted, gone + children_gone) << "so does the ledger";
+    EXPECT_EQ(slot.state, "done");
   }
   return policy_report;
 }
