@@ -90,6 +90,7 @@ TEST_F(Keys, WhatLastsIsToldAndNothingIsChanged) {
   db.script.clear();
   db.at("delete_range", 1, raise(PK_LOCK_TIMEOUT));
   EXPECT_EQ(code_of([&] { purge({2}); }), "lock_timeout");
+  db.script.clear();
   EXPECT_EQ(purge({2}), 1);
 }
 

@@ -41,7 +41,7 @@ TEST_F(Watching, AnIdleLookWritesNothing) {
   run();
   EXPECT_EQ(db.calls["sample_key"], 5);
   EXPECT_EQ(db.calls["begin"], 0);
-  EXPECT_EQ(db.calls["note_add"], 1) << "the takeover's";
+  EXPECT_EQ(db.calls["note_add"], 2) << "the takeover's, and the end's";
 }
 
 TEST_F(Watching, WhatExpiresMeanwhileGoesInAPassOfItsOwn) {

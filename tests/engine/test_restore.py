@@ -50,7 +50,8 @@ def test_what_was_deleted_comes_back(any_url: str, admin: Admin) -> None:
 def test_rows_are_put_on_hold(any_url: str, admin: Admin) -> None:
     db_ = admin(any_url)
     run_id, before = purged(db_, any_url)
-    (epoch,) = rows(db_, "SELECT epoch FROM purgekit_ledger WHERE kind = 'slot'")[0]
+    of_table = "FROM purgekit_ledger WHERE kind = 'slot' AND id <> 'purge_keys:holds'"
+    (epoch,) = rows(db_, f"SELECT epoch {of_table}")[0]
     with pk.connect(any_url) as db:
         report = db.restore(run_id)
     ((hold_id, hold),) = notes(db_).items()
@@ -64,7 +65,7 @@ def test_rows_are_put_on_hold(any_url: str, admin: Admin) -> None:
     assert reference["on"][0][0].upper() == reference["on"][0][2].upper() == "ID"
     assert "purgekit_chunk" in json.dumps(reference["where"])
     assert run_id in hold["reason"]
-    assert rows(db_, "SELECT epoch FROM purgekit_ledger WHERE kind = 'slot'") == [(epoch + 1,)]
+    assert rows(db_, f"SELECT epoch {of_table}") == [(epoch + 1,)]
     assert all_rows(db_) == before
 
 
