@@ -207,9 +207,9 @@ Predicate KeyPurge::names(const std::vector<std::vector<Value>>& keys) const {
       if (columns.size() == 1) single.push_back(key[c]);
       else equal.push_back(Predicate::compare(columns[c], PK_EQ, key[c]));
     }
-    if (columns.size() > 1) several.push_back(Predicate::all_of(std::move(equal)));
+    if (columns.size() > 1) several.push_back(Predicate::all_of(equal));
   }
-  return columns.size() == 1 ? Predicate::in(columns[0], std::move(single)) : Predicate::any_of(std::move(several));
+  return columns.size() == 1 ? Predicate::in(columns[0], std::move(single)) : Predicate::any_of(several);
 }
 
 KeyPurgeResult KeyPurge::attempt(const std::vector<std::vector<Value>>& keys, std::string& ledger_in_use) {
