@@ -104,7 +104,10 @@ void KeyPurge::read_catalogue() {
 }
 
 void KeyPurge::check_ledger() {
-  const sdk::Ledger found = session_.ledger_find(parse_table_name(options_.ledger));
+  const auto find = [&] { return session_.ledger_find(parse_table_name(options_.ledger)); };
+  sdk::Ledger found = find();
+  // One that another process of the application makes between two questions looks like somebody else's table.
+  if (found.state == PK_LEDGER_FOREIGN) found = find();
   const std::string grant = found.grant_hint.empty() ? "" : "; " + found.grant_hint;
   switch (found.state) {
     case PK_LEDGER_NEWER: refuse("ledger_newer", "the ledger " + options_.ledger + " was written by a newer version of purgekit; use that version, or another ledger");
@@ -117,13 +120,14 @@ void KeyPurge::check_ledger() {
       if (!found.can_write) refuse("ledger_privilege", "this user may not write the ledger " + options_.ledger + "; an administrator can run: " + found.grant_hint);
       break;
   }
-  if (found.state != PK_LEDGER_PRESENT) {
+  for (int tries = 1; found.state != PK_LEDGER_PRESENT; ++tries) {
     try {
       session_.ledger_create();
     } catch (const sdk::Error& e) {
-      // Another process of the application may have made it at the same moment.
-      if (e.connection_lost() || session_.ledger_find(parse_table_name(options_.ledger)).state != PK_LEDGER_PRESENT) throw;
+      // Another process of the application may be making it at this moment.
+      if (e.connection_lost() || tries >= most_call_tries) throw;
     }
+    found = find();
   }
   make_hold_gate(session_, gate_wait_ms);
 }
