@@ -21,7 +21,7 @@
 #include "pressure.hpp"
 #include "slot_keeper.hpp"
 #include "walk_part.hpp"
-#include "watch.hpp"
+#include "side_gauges.hpp"
 
 namespace purgekit {
 
@@ -37,7 +37,7 @@ struct RunContext {
   FlightRecorder& flight;
   std::int64_t rows_deleted_before = 0;  ///< by the policies already done, all tables
   std::set<std::pair<std::string, std::string>> to_look_after{};  ///< schema and name of tables that rows went from, see care.hpp
-  Watch watch{};
+  SideGauges gauges{};
 
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
 };

@@ -152,7 +152,7 @@ void check_everything(RunContext& context) {
   }
   if (options.watching) check_watchable(plan, options);
   check_replica_lag(session, options);
-  if (any) context.watch.start(session.backend(), context.connection, options, context.control);
+  if (any) context.gauges.start(session.backend(), context.connection, options, context.control);
   const bool to_make_ledger = any && check_ledger(session, options);
   if (any) check_holds(session, plan, options);
   if (to_make_ledger) session.ledger_create();

@@ -127,7 +127,7 @@ class PolicyWatch {
     const RunOptions options = session_options();
     Plan plan = planned(session);
     RunContext context{session, main_.connection, plan, options, main_.control, main_.on_progress, main_.start, main_.flight};
-    context.watch.start(session.backend(), main_.connection, options, main_.control);
+    context.gauges.start(session.backend(), main_.connection, options, main_.control);
     if (was_lost_) log().warn("policy {}: connected again", sum_.policy);
     was_lost_ = false;
     PolicyReport report = PolicyRun(context, plan.policies.at(0), ordinal_).run();

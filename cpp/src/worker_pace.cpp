@@ -18,8 +18,8 @@ void Worker::await_pace() {
     return work_.pacer.next();
   }();
   if (due.wait_s > 0) wait(due.wait_s, due.reason, due.name);
-  if (context_.options.max_replica_lag_s && !context_.watch.has_lag()) wait_for_replicas();
-  while (const std::optional<Pause> held = context_.watch.hold()) wait(held->wait_s, held->reason, held->name);
+  if (context_.options.max_replica_lag_s && !context_.gauges.has_lag()) wait_for_replicas();
+  while (const std::optional<Pause> held = context_.gauges.hold()) wait(held->wait_s, held->reason, held->name);
   if (context_.options.gentle || context_.options.pacer) heed_signals();
   if (context_.options.pacer && last_chunk_ms_ > 0) ask_pacer();
   last_chunk_ms_ = 0;
@@ -57,7 +57,7 @@ void Worker::read_signals() {
   const auto turn = [&] {
     const Lock lock(work_.mutex);
     if (work_.pressure.overdue(context_.elapsed_s())) throw Stop{"the database's signals can't be read: no answer"};
-    return work_.pressure.take_turn(context_.elapsed_s(), context_.watch.has_probe());
+    return work_.pressure.take_turn(context_.elapsed_s(), context_.gauges.has_probe());
   };
   const auto is_silent = [&] {
     const Lock lock(work_.mutex);
@@ -68,7 +68,7 @@ void Worker::read_signals() {
       const double begun_s = context_.elapsed_s();
       std::vector<sdk::Signal> signals;
       if (!is_silent()) signals = session_.pressure();
-      if (auto probe = context_.watch.probe()) signals.push_back(std::move(*probe));
+      if (auto probe = context_.gauges.probe()) signals.push_back(std::move(*probe));
       const double now_s = context_.elapsed_s();
       const Lock lock(work_.mutex);
       work_.pressure.read(std::move(signals), (now_s - begun_s) * 1000, now_s);

@@ -1,4 +1,4 @@
-#include "watch.hpp"
+#include "side_gauges.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -73,7 +73,7 @@ void start_or_refuse(SideGauge& gauge, const char* code, const std::string& what
 
 }  // namespace
 
-void Watch::start(const pk_backend& backend, const sdk::ConnectParams& connection, const RunOptions& options, RunControl& control) {
+void SideGauges::start(const pk_backend& backend, const sdk::ConnectParams& connection, const RunOptions& options, RunControl& control) {
   if (options.probe_limit_ms) {
     probe_limit_ms_ = *options.probe_limit_ms;
     const auto timeout_ms = static_cast<std::uint32_t>(std::clamp(probe_bound_factor * probe_limit_ms_, least_longest_ms, static_cast<double>(longest_ms)));
@@ -91,13 +91,13 @@ void Watch::start(const pk_backend& backend, const sdk::ConnectParams& connectio
   for (const auto& lag : lags_) start_or_refuse(*lag, "replica_lag", "the replica lag can't be read, so --max-replica-lag-s can't be kept");
 }
 
-std::optional<sdk::Signal> Watch::probe() const {
+std::optional<sdk::Signal> SideGauges::probe() const {
   if (!probe_) return std::nullopt;
   const SideGauge::Reading now = probe_->latest();
   return sdk::Signal{"probe_ms", std::max(now.value, now.under_way_s * 1000), probe_limit_ms_};
 }
 
-std::optional<Pause> Watch::hold() const {
+std::optional<Pause> SideGauges::hold() const {
   for (const auto& lag : lags_) {
     const SideGauge::Reading now = lag->latest();
     if (auto pause = awaited(*lag, now, no_lag)) return pause;

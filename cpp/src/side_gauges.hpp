@@ -1,4 +1,4 @@
-/// \file watch.hpp
+/// \file side_gauges.hpp
 /// What a run looks at beside its own database session: a user's probe, and how far replicas are behind. Internal to the runner.
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace purgekit {
 
 /// Thread rule: start() once, before the workers; then any thread.
-class Watch {
+class SideGauges {
  public:
   /// \throws EngineError when something can't be read: nothing was changed. All arguments must outlive it.
   void start(const pk_backend& backend, const sdk::ConnectParams& connection, const RunOptions& options, RunControl& control);
