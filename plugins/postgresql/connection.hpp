@@ -70,6 +70,8 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
+  bool gives_rows() const override { return sink(0) != nullptr && !children_first_; }
+  void end_piece() override { line_.mark_range(); }
   std::string target(const Leaf& leaf) const override;
   std::string remove_text(const Leaf& leaf, const WriteRange& range) const override;
 

@@ -8,6 +8,7 @@
 
 #include "line.hpp"
 #include "purgekit/sdk/time_text.hpp"
+#include "types.hpp"
 
 namespace purgekit::postgresql {
 
@@ -15,19 +16,6 @@ using sdk::Error;
 using sdk::Value;
 
 namespace {
-
-// From src/include/catalog/pg_type.dat; built-in types never change their numbers.
-enum TypeNumber : unsigned {
-  type_bool = 16,
-  type_bytea = 17,
-  type_int8 = 20,
-  type_int2 = 21,
-  type_int4 = 23,
-  type_oid = 26,
-  type_float4 = 700,
-  type_float8 = 701,
-  type_numeric = 1700
-};
 
 std::string real_text(double number) {
   // Not printf and strtod: the process may have set a locale with a decimal comma.
