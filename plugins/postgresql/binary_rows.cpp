@@ -75,11 +75,8 @@ BinaryRows BinaryRows::of(PGconn* connection, const std::string& text, const std
   values.reserve(params.size());
   for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
   BinaryRows out(PQexecParams(connection, text.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, binary));
-  const PGresult* result = out.result_.get();
-  if (PQresultStatus(result) == PGRES_TUPLES_OK) return out;
-  if (PQstatus(connection) != CONNECTION_OK) throw pqxx::broken_connection(PQerrorMessage(connection));
-  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  throw pqxx::sql_error(result == nullptr ? PQerrorMessage(connection) : PQresultErrorMessage(result), text, state == nullptr ? "" : state);
+  if (PQresultStatus(out.result_.get()) != PGRES_TUPLES_OK) throw_failure(connection, out.result_, text);
+  return out;
 }
 
 void BinaryRows::give(sdk::RowBatch& batch, std::size_t columns) const {

@@ -4,12 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "compat.hpp"
 #include "purgekit/sdk/row_batch.hpp"
+#include "raw_result.hpp"
 
 namespace purgekit::postgresql {
 
@@ -24,13 +24,9 @@ class BinaryRows {
   void give(sdk::RowBatch& batch, std::size_t columns) const;
 
  private:
-  struct Clear {
-    void operator()(PGresult* result) const { PQclear(result); }
-  };
-
   explicit BinaryRows(PGresult* result) : result_(result) {}
 
-  std::unique_ptr<PGresult, Clear> result_;
+  RawResult result_;
 };
 
 }  // namespace purgekit::postgresql

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "conninfo.hpp"
+#include "copy_in.hpp"
 #include "error.hpp"
 
 namespace purgekit::postgresql {
@@ -20,6 +21,7 @@ using sdk::Error;
 namespace {
 
 constexpr int oldest_server = 90600;
+constexpr std::size_t copy_piece_bytes = std::size_t{256} * 1024;
 
 std::int64_t now_ms() {
   using namespace std::chrono;
@@ -145,6 +147,24 @@ BinaryRows Line::run_binary(const std::string& text, const std::vector<sdk::Valu
   if (!in_transaction_) throw Error(PK_INTERNAL, "a chunk needs an open transaction");
   const Call call(*this);
   return run_open(values, [&](const std::vector<Param>& params) { return BinaryRows::of(raw_, text, params); });
+}
+
+std::int64_t Line::copy_in(const std::string& text, std::size_t rows, const std::function<void(std::string&, std::size_t)>& add) {
+  require_open();
+  if (!in_transaction_) throw Error(PK_INTERNAL, "rows are loaded in an open transaction only");
+  const Call call(*this);
+  return run_open({}, [&](const std::vector<Param>&) {
+    CopyIn copy(raw_, text);
+    std::string piece;
+    for (std::size_t row = 0; row < rows; ++row) {
+      add(piece, row);
+      if (piece.size() < copy_piece_bytes) continue;
+      copy.put(piece);
+      piece.clear();
+    }
+    copy.put(piece);
+    return copy.finish();
+  });
 }
 
 void Line::run_alone(const std::string& text, const std::vector<std::string>& settings) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "binary_rows.hpp"
@@ -50,6 +51,9 @@ class Line {
 
   /// Run in the open transaction; the answer is in the server's binary form, which costs either side far less where there are bytes. \throws Error
   BinaryRows run_binary(const std::string& text, const std::vector<sdk::Value>& params);
+
+  /// Run a COPY FROM STDIN in the open transaction. \param add adds one of `rows` rows in its format. \returns how many were stored. \throws Error
+  std::int64_t copy_in(const std::string& text, std::size_t rows, const std::function<void(std::string&, std::size_t)>& add);
 
   /// A statement that the server takes outside of any transaction only. \param settings "name = value" for it alone, put back
   /// afterwards; none behind a pooler, whose other clients would inherit them. \throws Error
@@ -107,6 +111,9 @@ class Line {
 
 /// A parameter in the server's text form. \throws Error for text with a NUL, which PostgreSQL can't hold.
 Param to_param(const sdk::Value& value);
+
+/// Two digits for each byte.
+void add_hex(std::string& out, std::string_view bytes);
 
 /// Numbers, booleans and bytes as such; everything else as the server's text.
 sdk::Rows to_rows(const pqxx::result& result);

@@ -25,12 +25,8 @@ std::string real_text(double number) {
 }
 
 std::string hex_text(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
   std::string out = "\\x";
-  for (const char c : bytes) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-  }
+  add_hex(out, bytes);
   return out;
 }
 
@@ -72,6 +68,17 @@ Value to_value(unsigned type, const char* text) {
 }
 
 }  // namespace
+
+void add_hex(std::string& out, std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  const std::size_t start = out.size();
+  out.resize(start + 2 * bytes.size());
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    out[start + 2 * i] = digits[byte >> 4];
+    out[start + 2 * i + 1] = digits[byte & 15];
+  }
+}
 
 Param to_param(const Value& value) {
   switch (value.kind) {
