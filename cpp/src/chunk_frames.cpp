@@ -15,24 +15,26 @@ namespace {
 
 // Measured on session rows whose objects hardly shrink: 460 MB a second, at zstd's default (3) 280 MB for files a tenth smaller.
 constexpr int level = 2;
-// Compressing is nearly half of the work, so a thread of zstd's own does it while the next rows are written as lines.
-constexpr int compressing_threads = 1;
-constexpr int piece_bytes = 1 << 20;  // handed to that thread: small, so that little is left to do when a chunk's rows end
-
-/// What the callee of a sink owns, whatever happens.
-struct Released {
-  ArrowSchema* schema;
-  ArrowArray* rows;
-  Released(ArrowSchema* s, ArrowArray* r) : schema(s), rows(r) {}
-  Released(const Released&) = delete;
-  Released& operator=(const Released&) = delete;
-  ~Released() {
-    if (rows != nullptr && rows->release != nullptr) rows->release(rows);
-    if (schema != nullptr && schema->release != nullptr) schema->release(schema);
-  }
-};
+constexpr std::size_t most_waiting = 2;  // batches; more would only take memory, since whoever is slower sets the pace
 
 }  // namespace
+
+/// What the callee of a sink owns, whatever happens.
+struct ChunkFrames::Batch {
+  std::size_t table;
+  ArrowSchema schema;
+  ArrowArray rows;
+  Batch(std::size_t number, ArrowSchema* s, ArrowArray* r) : table(number), schema(s == nullptr ? ArrowSchema{} : *s), rows(r == nullptr ? ArrowArray{} : *r) {
+    if (s != nullptr) s->release = nullptr;  // moved
+    if (r != nullptr) r->release = nullptr;
+  }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  ~Batch() {
+    if (rows.release != nullptr) rows.release(&rows);
+    if (schema.release != nullptr) schema.release(&schema);
+  }
+};
 
 struct ChunkFrames::Table {
   struct FreeContext {
@@ -43,9 +45,6 @@ struct ChunkFrames::Table {
     if (!context) throw std::bad_alloc();
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-    // A zstd that was built without threads refuses these and works in ours.
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_nbWorkers, compressing_threads);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_jobSize, piece_bytes);
   }
 
   void start() {
@@ -79,20 +78,33 @@ struct ChunkFrames::Table {
 };
 
 ChunkFrames::ChunkFrames(const ArchiveFiles& plan) : sink_{this, take} {
+  tables_.reserve(plan.tables.size());
   for (const ArchivedTable& table : plan.tables) tables_.push_back(std::make_unique<Table>(table));
 }
 
-ChunkFrames::~ChunkFrames() = default;
+ChunkFrames::~ChunkFrames() {
+  {
+    const std::lock_guard lock(mutex_);
+    batches_.clear();
+    ending_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
 
 void ChunkFrames::start() {
+  std::unique_lock lock(mutex_);
+  batches_.clear();
+  settle(lock);
+  problem_ = nullptr;
   for (const auto& table : tables_) table->start();
 }
 
 int32_t ChunkFrames::take(void* self, std::size_t table, ArrowSchema* schema, ArrowArray* rows, pk_error* error) {
-  const Released released(schema, rows);
   try {
+    auto batch = std::make_unique<Batch>(table, schema, rows);
     if (schema == nullptr || rows == nullptr) throw sdk::Error(PK_INTERNAL, "the backend gave no rows to the archive, which is a defect of the backend");
-    static_cast<ChunkFrames*>(self)->add(table, *schema, *rows);
+    static_cast<ChunkFrames*>(self)->give(std::move(batch));
     return PK_OK;
   } catch (const sdk::Error& e) {
     return e.to_c(error);
@@ -101,18 +113,61 @@ int32_t ChunkFrames::take(void* self, std::size_t table, ArrowSchema* schema, Ar
   }
 }
 
-void ChunkFrames::add(std::size_t number, const ArrowSchema& schema, const ArrowArray& rows) {
-  if (number >= tables_.size()) throw sdk::Error(PK_INTERNAL, "the backend gave rows of a table to the archive that it was not asked about, which is a defect of the backend");
-  Table& table = *tables_[number];
+void ChunkFrames::give(std::unique_ptr<Batch> batch) {
+  if (batch->table >= tables_.size()) throw sdk::Error(PK_INTERNAL, "the backend gave rows of a table to the archive that it was not asked about, which is a defect of the backend");
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return batches_.size() < most_waiting || problem_; });
+  if (problem_) std::rethrow_exception(problem_);
+  batches_.push_back(std::move(batch));
+  if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+  changed_.notify_all();
+}
+
+void ChunkFrames::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return ending_ || !batches_.empty(); });
+    if (batches_.empty()) return;
+    std::unique_ptr<Batch> batch = std::move(batches_.front());
+    batches_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    changed_.notify_all();
+    std::exception_ptr problem;
+    try {
+      add(*batch);
+    } catch (...) {
+      problem = std::current_exception();
+    }
+    batch.reset();
+    lock.lock();
+    busy_ = false;
+    if (problem) {
+      problem_ = problem;
+      batches_.clear();
+    }
+    changed_.notify_all();
+  }
+}
+
+void ChunkFrames::settle(std::unique_lock<std::mutex>& lock) {
+  changed_.wait(lock, [&] { return batches_.empty() && !busy_; });
+}
+
+void ChunkFrames::add(const Batch& batch) {
+  Table& table = *tables_[batch.table];
   lines_.clear();
-  append_lines(lines_, schema, rows, table.columns);
+  append_lines(lines_, batch.schema, batch.rows, table.columns);
   table.hash.add(lines_);
   table.compress(lines_, ZSTD_e_continue);
-  table.rows += rows.length;
+  table.rows += batch.rows.length;
   table.bytes += static_cast<std::int64_t>(lines_.size());
 }
 
 std::vector<Frame> ChunkFrames::finish(const std::vector<std::int64_t>& deleted) {
+  std::unique_lock lock(mutex_);
+  settle(lock);
+  if (problem_) std::rethrow_exception(problem_);
   std::vector<Frame> out;
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     Table& table = *tables_[i];

@@ -2,9 +2,14 @@
 /// What one worker's chunk adds to the files of an archive: the rows that the backend gives away, as compressed lines in memory. Internal.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "purgekit/abi.h"
@@ -23,7 +28,8 @@ struct Frame {
   std::string data;
 };
 
-/// Thread rule: belongs to one worker. Stays where it is: the backend keeps a pointer to sink().
+/// Thread rule: belongs to one worker. Stays where it is: the backend keeps a pointer to sink(). What was given is worked on by a thread
+/// of its own, so that the backend goes on meanwhile; finish() has waited for it.
 class ChunkFrames {
  public:
   explicit ChunkFrames(const ArchiveFiles& plan);
@@ -36,17 +42,30 @@ class ChunkFrames {
   void start();
   /// The frames of the chunk, none for a table without rows.
   /// \param deleted how many rows of each table the backend says it has deleted
-  /// \throws sdk::Error when it gave more or fewer
+  /// \throws sdk::Error when it gave more or fewer, or what went wrong with them
   std::vector<Frame> finish(const std::vector<std::int64_t>& deleted);
 
  private:
   struct Table;
+  struct Batch;
   static int32_t take(void* self, std::size_t table, ArrowSchema* schema, ArrowArray* rows, pk_error* error);
-  void add(std::size_t table, const ArrowSchema& schema, const ArrowArray& rows);
+  void give(std::unique_ptr<Batch> batch);
+  void work();
+  void add(const Batch& batch);
+  /// Until nothing is left to work on.
+  void settle(std::unique_lock<std::mutex>& lock);
 
   pk_sink sink_;
-  std::vector<std::unique_ptr<Table>> tables_;
+  std::vector<std::unique_ptr<Table>> tables_;  // the thread's, while there is anything to work on
   std::string lines_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::unique_ptr<Batch>> batches_;
+  std::exception_ptr problem_;  // with the chunk in hand
+  bool busy_ = false;
+  bool ending_ = false;
+  std::thread thread_;
 };
 
 }  // namespace purgekit

@@ -252,7 +252,7 @@ class RestoreRun {
     }
   }
 
-  // An archive of an earlier version has no index, and no archive has one by key before rows were restored from it.
+  // No archive has an index before rows are restored from it.
   void make_findable(const RestorePart& part) {
     if (options_.hold && part.source.key.empty()) {
       report_.warnings.push_back({"not_held", "table " + part.source.name + " has no key to tell its rows by, so what was restored is not on hold: the next purge takes it again"});

@@ -44,7 +44,8 @@ std::vector<std::string> PgConnection::prepare(const sdk::Purge& purge) {
     return walk_->statements();
   }
   const bool index_walk = purge.walk.rfind(index_prefix, 0) == 0;
-  unwrapped_ = index_walk || !is_plain(*purge.predicate);
+  looks_elsewhere_ = !is_plain(*purge.predicate);
+  unwrapped_ = index_walk || looks_elsewhere_;
   if (index_walk) {
     const std::string name = purge.walk.substr(index_prefix.size());
     const auto index = std::find_if(table.indexes.begin(), table.indexes.end(), [&](const auto& i) { return i.name == name; });
@@ -109,16 +110,23 @@ Sql PgConnection::removal(const Leaf& leaf, const WriteRange& range) const {
 std::string PgConnection::remove_text(const Leaf& leaf, const WriteRange& range) const {
   const Sql sql = removal(leaf, range);
   if (children_first_) return sql.text();
+  if (can_copy_first(leaf)) return archive(0)->insert(sql).text() + "; " + sql.text();
   std::vector<std::string> statements;
   add_statement(statements, sql);
   return statements.back();
+}
+
+// The rows are locked when they are copied, so as many as were copied are the same ones; unless a trigger keeps some, or others than they
+// decide. PostgreSQL asks for UPDATE to lock rows.
+bool PgConnection::can_copy_first(const Leaf& leaf) const {
+  return archive(0) != nullptr && collect_.empty() && !looks_elsewhere_ && leaf.may_update && !leaf.has_delete_triggers;
 }
 
 RangeRemover::Removed PgConnection::remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) {
   const Sql sql = removal(leaf, range);
   if (!children_first_) {
     if (const sdk::SinkWriter* writer = sink(0)) return remove_to_sink(*writer, sql, max_rows);
-    const std::int64_t rows = delete_rows(sql, {});
+    const std::int64_t rows = can_copy_first(leaf) ? archive(0)->copy_and_delete(static_cast<SqlSession&>(*this), sql, max_rows) : delete_rows(sql, {});
     if (rows <= max_rows) return {rows, false};
     collected_.clear();
     line_.undo_range();

@@ -2,10 +2,14 @@
 /// The differences between libpqxx 6.4 and 7, so that no other file has to know which one it is compiled with.
 #pragma once
 
+#include <libpq-fe.h>
+
 #include <exception>
+#include <memory>
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace purgekit::postgresql {
@@ -36,6 +40,26 @@ inline Failure current_failure() {
 
 #if PQXX_VERSION_MAJOR < 7
 
+/// How libpqxx connects, remembering the connection of libpq that it made.
+class Connecting : public pqxx::connect_direct {
+ public:
+  explicit Connecting(const std::string& options) : connect_direct(options) {}
+  handle do_startconnect(handle known) override { return latest() = connect_direct::do_startconnect(known); }
+
+  /// Of this thread. For the statements that libpqxx can't send.
+  static handle& latest() {
+    thread_local handle one = nullptr;
+    return one;
+  }
+};
+
+using Connection = pqxx::basic_connection_base<Connecting>;
+
+inline std::pair<std::unique_ptr<Connection>, PGconn*> connected(const std::string& options) {
+  auto made = std::make_unique<Connection>(options);
+  return {std::move(made), Connecting::latest()};
+}
+
 inline pqxx::result exec_with(pqxx::nontransaction& work, const std::string& text, const std::vector<Param>& params) {
   std::vector<const char*> pointers;
   pointers.reserve(params.size());
@@ -43,7 +67,7 @@ inline pqxx::result exec_with(pqxx::nontransaction& work, const std::string& tex
   return work.exec_params(text, pqxx::prepare::make_dynamic_params(pointers));
 }
 
-inline void settle(pqxx::connection& connection) {
+inline void settle(Connection& connection) {
   // A silent reconnect would lose the transaction, its settings and the advisory lock without a word.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -53,6 +77,14 @@ inline void settle(pqxx::connection& connection) {
 }
 
 #else
+
+using Connection = pqxx::connection;
+
+inline std::pair<std::unique_ptr<Connection>, PGconn*> connected(const std::string& options) {
+  pqxx::connection made(options);
+  PGconn* raw = std::move(made).release_raw_connection();  // for the statements that libpqxx can't send
+  return {std::make_unique<Connection>(Connection::seize_raw_connection(raw)), raw};
+}
 
 inline pqxx::result exec_with(pqxx::nontransaction& work, const std::string& text, const std::vector<Param>& params) {
   pqxx::params values;
@@ -70,7 +102,7 @@ inline pqxx::result exec_with(pqxx::nontransaction& work, const std::string& tex
 #endif
 }
 
-inline void settle(pqxx::connection& connection) { connection.set_verbosity(pqxx::error_verbosity::verbose); }
+inline void settle(Connection& connection) { connection.set_verbosity(pqxx::error_verbosity::verbose); }
 
 #endif
 

@@ -66,15 +66,21 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   void archive_rights(const sdk::ArchiveTable& target, sdk::ArchiveInfo& out) override;
   ArchiveShape archive_shape(const sdk::Table& source) override;
   sdk::InsertShape insert_shape(const sdk::Table& table) override;
-  void insert_rows(const sdk::Load& load) override;  // load.cpp
+  // load.cpp
+  void insert_rows(const sdk::Load& load) override;
+  std::int64_t copy_rows(const sdk::Load& load);
+  std::int64_t insert_arrays(const sdk::Load& load);
 
   std::pair<std::string, std::string> along_index(const sdk::Purge& purge) override;  // propose.cpp
 
   // RangeRemover
   Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) override;
+  bool gives_rows() const override { return sink(0) != nullptr && !children_first_; }
+  void end_piece() override { line_.mark_range(); }
   std::string target(const Leaf& leaf) const override;
   std::string remove_text(const Leaf& leaf, const WriteRange& range) const override;
 
+  bool can_copy_first(const Leaf& leaf) const;
   sdk::Sql removal(const Leaf& leaf, const WriteRange& range) const;
   Removed remove_to_sink(const sdk::SinkWriter& writer, const sdk::Sql& statement, std::int64_t max_rows);
   std::int64_t remove_with_children(const Leaf& leaf, const sdk::Rows& locked);
@@ -124,6 +130,7 @@ class PgConnection final : public sdk::SqlConnection, private RangeRemover {
   std::string user_;
   std::string sslmode_;
   bool unwrapped_ = false;       // the predicate is written as it is, see removal()
+  bool looks_elsewhere_ = false;  // other rows than those of the range may decide which of them go
   Care care_;
   std::optional<PressureGauge> gauge_;
   std::unique_ptr<Walk> walk_;  // none: ranges of the key, as the SDK does it

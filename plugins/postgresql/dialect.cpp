@@ -1,5 +1,7 @@
 #include "dialect.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 namespace purgekit::postgresql {
@@ -52,9 +54,17 @@ void PgDialect::bind_time(Sql& out, const pk_node& node, std::int64_t ns) const 
   }
 }
 
-// Its text depends on the server's locale, by which another would read another amount.
-std::string PgDialect::for_sink(std::string column, std::uint32_t /*column_kind*/, std::string_view type_name) const {
-  return type_name == "money" ? column + "::numeric" : column;
+// What binary answers hold as it is to be kept: numbers, bytes, and texts of types whose binary form is their text. The rest as text, by
+// a cast where that is the type's own output; some types have casts that say something else.
+std::string PgDialect::for_sink(std::string column, std::uint32_t column_kind, std::string_view type_name) const {
+  // Its text depends on the server's locale, by which another would read another amount.
+  if (type_name == "money") return column + "::numeric::text";
+  if (column_kind == PK_COLUMN_INT || column_kind == PK_COLUMN_REAL || column_kind == PK_COLUMN_BOOL || column_kind == PK_COLUMN_BYTES) return column;
+  const std::string_view word = type_name.substr(0, type_name.find_first_of(" ("));
+  const auto is_one_of = [&](std::initializer_list<std::string_view> words) { return !type_name.ends_with("[]") && std::find(words.begin(), words.end(), word) != words.end(); };
+  if (is_one_of({"text", "character", "name", "json"})) return column;
+  if (is_one_of({"timestamp", "date", "time", "interval", "numeric", "uuid", "jsonb", "bit"})) return column + "::text";
+  return "CASE WHEN " + column + " IS DISTINCT FROM NULL THEN pg_catalog.format('%s', " + column + ") END";
 }
 
 // 'infinity' is later than any cutoff and so never expires by itself.

@@ -16,7 +16,8 @@ std::vector<Leaf> read_leaves(sdk::SqlSession& session, std::int64_t table_oid, 
       " SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, COALESCE(" + access_method + ", ''),"
       " COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::bigint,"
       " pg_catalog.has_table_privilege(c.oid, 'SELECT'), pg_catalog.has_table_privilege(c.oid, 'DELETE'),"
-      " pg_catalog.has_table_privilege(c.oid, 'UPDATE')"
+      " pg_catalog.has_table_privilege(c.oid, 'UPDATE'),"
+      " EXISTS (SELECT 1 FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND (g.tgtype & 8) <> 0)"
       " FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" + join +
       " WHERE c.relkind IN ('r', 'f') ORDER BY c.oid",
       {Value::integer(table_oid)});
@@ -32,6 +33,7 @@ std::vector<Leaf> read_leaves(sdk::SqlSession& session, std::int64_t table_oid, 
     leaf.may_select = row.at(6).i64 != 0;
     leaf.may_delete = row.at(7).i64 != 0;
     leaf.may_update = row.at(8).i64 != 0;
+    leaf.has_delete_triggers = row.at(9).i64 != 0;
     leaves.push_back(std::move(leaf));
   }
   return leaves;

@@ -20,6 +20,7 @@ struct Leaf {
   bool may_select = true;
   bool may_delete = true;
   bool may_update = true;
+  bool has_delete_triggers = false;
 
   bool is_heap() const { return relkind == 'r' && access_method == "heap"; }
 };

@@ -7,9 +7,11 @@
 #include <exception>
 #include <limits>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "conninfo.hpp"
+#include "copy_in.hpp"
 #include "error.hpp"
 
 namespace purgekit::postgresql {
@@ -19,6 +21,7 @@ using sdk::Error;
 namespace {
 
 constexpr int oldest_server = 90600;
+constexpr std::size_t copy_piece_bytes = std::size_t{256} * 1024;
 
 std::int64_t now_ms() {
   using namespace std::chrono;
@@ -44,9 +47,10 @@ Line::Call::~Call() {
 
 void Line::open(const sdk::ConnectParams& params) {
   close();
-  std::unique_ptr<pqxx::connection> made;
+  std::unique_ptr<Connection> made;
+  PGconn* raw = nullptr;
   try {
-    made = std::make_unique<pqxx::connection>(conninfo(params));
+    std::tie(made, raw) = connected(conninfo(params));
     settle(*made);
   } catch (const Error&) {
     throw;
@@ -62,6 +66,7 @@ void Line::open(const sdk::ConnectParams& params) {
   const std::lock_guard lock(cancel_mutex_);
   owner_ = ::getpid();
   connection_ = std::move(made);
+  raw_ = raw;
 }
 
 void Line::close() noexcept {
@@ -69,6 +74,7 @@ void Line::close() noexcept {
   // After a fork the socket belongs to the parent: closing it properly would end the parent's session.
   if (owner_ != 0 && owner_ != ::getpid()) static_cast<void>(connection_.release());
   connection_.reset();
+  raw_ = nullptr;
   in_transaction_ = false;
   failed_ = false;
 }
@@ -105,32 +111,60 @@ pqxx::result Line::send(const std::string& text, const std::vector<Param>* param
   return params == nullptr ? work.exec(text) : exec_with(work, text, *params);
 }
 
-pqxx::result Line::run(const std::string& text, const std::vector<sdk::Value>& values) {
-  require_open();
-  const Call call(*this);
+template <class Send>
+auto Line::run_open(const std::vector<sdk::Value>& values, Send send) {
   std::vector<Param> params;
   params.reserve(values.size());
   for (const sdk::Value& value : values) params.push_back(to_param(value));
-  if (!in_transaction_) {
-    begin();
-    try {
-      pqxx::result result = run(text, values);
-      commit();
-      return result;
-    } catch (...) {
-      rollback();
-      throw;
-    }
-  }
   if (failed_) throw Error(PK_INTERNAL, "a statement was sent in a transaction that has failed already");
   take_cancel();
   const std::int64_t started_ms = now_ms();
   try {
-    return send(text, &params);
+    return send(params);
   } catch (...) {
     failed_ = true;
     raise(now_ms() - started_ms, false);
   }
+}
+
+pqxx::result Line::run(const std::string& text, const std::vector<sdk::Value>& values) {
+  require_open();
+  const Call call(*this);
+  if (in_transaction_) return run_open(values, [&](const std::vector<Param>& params) { return send(text, &params); });
+  begin();
+  try {
+    pqxx::result result = run(text, values);
+    commit();
+    return result;
+  } catch (...) {
+    rollback();
+    throw;
+  }
+}
+
+BinaryRows Line::run_binary(const std::string& text, const std::vector<sdk::Value>& values) {
+  require_open();
+  if (!in_transaction_) throw Error(PK_INTERNAL, "a chunk needs an open transaction");
+  const Call call(*this);
+  return run_open(values, [&](const std::vector<Param>& params) { return BinaryRows::of(raw_, text, params); });
+}
+
+std::int64_t Line::copy_in(const std::string& text, std::size_t rows, const std::function<void(std::string&, std::size_t)>& add) {
+  require_open();
+  if (!in_transaction_) throw Error(PK_INTERNAL, "rows are loaded in an open transaction only");
+  const Call call(*this);
+  return run_open({}, [&](const std::vector<Param>&) {
+    CopyIn copy(raw_, text);
+    std::string piece;
+    for (std::size_t row = 0; row < rows; ++row) {
+      add(piece, row);
+      if (piece.size() < copy_piece_bytes) continue;
+      copy.put(piece);
+      piece.clear();
+    }
+    copy.put(piece);
+    return copy.finish();
+  });
 }
 
 void Line::run_alone(const std::string& text, const std::vector<std::string>& settings) {
@@ -280,6 +314,8 @@ void Line::start_range(std::uint32_t lock_wait_ms) {
     raise(0, false);
   }
 }
+
+void Line::mark_range() { run("SAVEPOINT purgekit_range", {}); }
 
 void Line::undo_range() { run("ROLLBACK TO SAVEPOINT purgekit_range", {}); }
 

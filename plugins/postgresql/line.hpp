@@ -11,8 +11,10 @@
 #include <optional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "binary_rows.hpp"
 #include "compat.hpp"
 #include "purgekit/sdk/table.hpp"
 #include "purgekit/sdk/value.hpp"
@@ -48,6 +50,12 @@ class Line {
   /// Run in the open transaction, or in one of its own. \throws Error
   pqxx::result run(const std::string& text, const std::vector<sdk::Value>& params);
 
+  /// Run in the open transaction; the answer is in the server's binary form, which costs either side far less where there are bytes. \throws Error
+  BinaryRows run_binary(const std::string& text, const std::vector<sdk::Value>& params);
+
+  /// Run a COPY FROM STDIN in the open transaction. \param add adds one of `rows` rows in its format. \returns how many were stored. \throws Error
+  std::int64_t copy_in(const std::string& text, std::size_t rows, const std::function<void(std::string&, std::size_t)>& add);
+
   /// A statement that the server takes outside of any transaction only. \param settings "name = value" for it alone, put back
   /// afterwards; none behind a pooler, whose other clients would inherit them. \throws Error
   void run_alone(const std::string& text, const std::vector<std::string>& settings);
@@ -61,6 +69,8 @@ class Line {
   /// Set the lock budget of the open transaction and mark the place to return to.
   void start_range(std::uint32_t lock_wait_ms);
   void undo_range();
+  /// What was done in the range so far is not undone any more.
+  void mark_range();
   /// No statement of the open transaction may take longer than this from now on; 0: no bound.
   void bound_statements(std::uint32_t timeout_ms);
   /// Mark a place in the open transaction, and go back to it, also after a statement that has failed. Locks taken since are free again.
@@ -76,11 +86,15 @@ class Line {
  private:
   void require_open();
   void take_cancel();
+  /// Whatever a statement in the open transaction must have.
+  template <class Send>
+  auto run_open(const std::vector<sdk::Value>& values, Send send);
   pqxx::result send(const std::string& text, const std::vector<Param>* params);
   [[noreturn]] void raise(std::int64_t elapsed_ms, bool committing);
   std::string opening_text() const;
 
-  std::unique_ptr<pqxx::connection> connection_;
+  std::unique_ptr<Connection> connection_;
+  PGconn* raw_ = nullptr;  // the same as libpq knows it
   pid_t owner_ = 0;
   int server_version_ = 0;
   std::uint32_t lock_wait_ms_ = 1000;
@@ -99,6 +113,9 @@ class Line {
 
 /// A parameter in the server's text form. \throws Error for text with a NUL, which PostgreSQL can't hold.
 Param to_param(const sdk::Value& value);
+
+/// Two digits for each byte.
+void add_hex(std::string& out, std::string_view bytes);
 
 /// Numbers, booleans and bytes as such; everything else as the server's text.
 sdk::Rows to_rows(const pqxx::result& result);

@@ -23,6 +23,7 @@ using sdk::Value;
 
 constexpr int sampled_pages = 16;
 constexpr std::int64_t least_pages_of_part = 8;
+constexpr std::int64_t pages_of_piece = 256;  // 2 MB, of which the server keeps an answer in memory
 
 // Line of "(page,line)".
 std::int64_t line_of(std::string_view tid) {
@@ -117,19 +118,35 @@ class TidWalk final : public LeafWalk {
     while (place.at.line == 0 && max_rows > 1) {
       const auto pages = static_cast<std::int64_t>(std::floor(static_cast<double>(max_rows) / rows_per_page_));
       if (pages < 1) break;
-      const std::int64_t last = std::min(place.at.page + pages, place.end_page);
-      const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, place.at, {last, 0}); }, max_rows);
-      if (removed.too_many) {
-        // A little above what was found, so that the ups and downs of the pages do not undo the next chunk too.
-        rows_per_page_ = 1.05 * static_cast<double>(removed.rows) / static_cast<double>(last - place.at.page);
-        continue;
-      }
+      std::int64_t last = std::min(place.at.page + pages, place.end_page);
+      const auto removed = remove_pages(leaf, place.at.page, last, max_rows);
+      if (removed.too_many) continue;
       const double visited = std::ceil(static_cast<double>(last - place.at.page) * rows_per_page_);
       if (removed.rows > 0) last_ = Removal{leaf, place.at, {last, 0}};
       place.at = {last, 0};
       return Deleted{removed.rows, std::clamp(static_cast<std::int64_t>(visited), removed.rows, max_rows), "", false, -1};
     }
     return lines(leaf, place, max_rows);
+  }
+
+  // Up to page `last`; when rows went before a piece that proves too long, `last` becomes where they end.
+  RangeRemover::Removed remove_pages(const Leaf& leaf, std::int64_t from, std::int64_t& last, std::int64_t max_rows) {
+    const std::int64_t step = remover_.gives_rows() ? pages_of_piece : last - from;
+    RangeRemover::Removed all;
+    for (std::int64_t at = from; at < last; at += step) {
+      const std::int64_t end = std::min(at + step, last);
+      if (all.rows > 0) remover_.end_piece();
+      const auto removed = remover_.remove(leaf, [&](Sql& out) { add_range(out, {at, 0}, {end, 0}); }, max_rows - all.rows);
+      if (removed.too_many) {
+        // A little above what was found, so that the ups and downs of the pages do not undo the next chunk too.
+        rows_per_page_ = 1.05 * static_cast<double>(all.rows + removed.rows) / static_cast<double>(end - from);
+        last = at;
+        all.too_many = all.rows == 0;
+        break;
+      }
+      all.rows += removed.rows;
+    }
+    return all;
   }
 
   // A part of one page. Which rows it visits does not depend on the predicate, so that the engine can step over a row.

@@ -8,6 +8,7 @@
 
 #include "line.hpp"
 #include "purgekit/sdk/time_text.hpp"
+#include "types.hpp"
 
 namespace purgekit::postgresql {
 
@@ -15,19 +16,6 @@ using sdk::Error;
 using sdk::Value;
 
 namespace {
-
-// From src/include/catalog/pg_type.dat; built-in types never change their numbers.
-enum TypeNumber : unsigned {
-  type_bool = 16,
-  type_bytea = 17,
-  type_int8 = 20,
-  type_int2 = 21,
-  type_int4 = 23,
-  type_oid = 26,
-  type_float4 = 700,
-  type_float8 = 701,
-  type_numeric = 1700
-};
 
 std::string real_text(double number) {
   // Not printf and strtod: the process may have set a locale with a decimal comma.
@@ -37,12 +25,8 @@ std::string real_text(double number) {
 }
 
 std::string hex_text(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
   std::string out = "\\x";
-  for (const char c : bytes) {
-    out += digits[static_cast<unsigned char>(c) >> 4];
-    out += digits[static_cast<unsigned char>(c) & 15];
-  }
+  add_hex(out, bytes);
   return out;
 }
 
@@ -84,6 +68,17 @@ Value to_value(unsigned type, const char* text) {
 }
 
 }  // namespace
+
+void add_hex(std::string& out, std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  const std::size_t start = out.size();
+  out.resize(start + 2 * bytes.size());
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    out[start + 2 * i] = digits[byte >> 4];
+    out[start + 2 * i + 1] = digits[byte & 15];
+  }
+}
 
 Param to_param(const Value& value) {
   switch (value.kind) {

@@ -37,6 +37,10 @@ class RangeRemover {
   virtual ~RangeRemover() = default;
   /// Remove at most `max_rows` rows that satisfy the predicate, or none.
   virtual Removed remove(const Leaf& leaf, const WriteRange& range, std::int64_t max_rows) = 0;
+  /// Rows go to the host, so it is worth removing a range in pieces: it works on those of one while the server looks for the next.
+  virtual bool gives_rows() const = 0;
+  /// What was removed stays removed when a later piece proves too long.
+  virtual void end_piece() = 0;
   /// "ONLY leaf AS table": the table's name stays usable in conditions.
   virtual std::string target(const Leaf& leaf) const = 0;
   /// The statement remove() sends first, for people.

@@ -287,10 +287,7 @@ def test_archives_can_be_searched_by_run_and_by_key(any_url: str, admin: Admin) 
     run_id, _ = purged(db_, any_url)
     name = archive_of(any_url).strip('`"')
     by_run = ("purgekit_run_id", "purgekit_chunk")
-    assert by_run in indexed(any_url, f'"{name}"')
-    (found,) = _index_names(db_, any_url, name)
-    drop = f"DROP INDEX {found}" + (f" ON {archive_of(any_url)}" if any_url.startswith(("mysql", "mariadb")) else "")
-    execute(db_, drop)
+    assert indexed(any_url, f'"{name}"') == set(), "a purge would pay for it"
     with pk.connect(any_url) as db:
         report = db.restore(run_id)
     assert report.rows_restored == 45
@@ -299,16 +296,6 @@ def test_archives_can_be_searched_by_run_and_by_key(any_url: str, admin: Admin) 
         ("ID",),
         tuple(column.upper() for column in by_run),
     }
-
-
-def _index_names(db_: Connection, url: str, table: str) -> list[str]:
-    if url.startswith("sqlite"):
-        return [
-            row[0] for row in rows(db_, f"SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = '{table}'")
-        ]
-    if url.startswith("postgresql"):
-        return [row[0] for row in rows(db_, f"SELECT indexname FROM pg_indexes WHERE tablename = '{table}'")]
-    return sorted({row[2] for row in rows(db_, f"SHOW INDEX FROM `{table}`")})
 
 
 def test_an_archive_that_was_put_aside_can_be_made_again(any_url: str, admin: Admin) -> None:

@@ -223,7 +223,7 @@ typedef struct pk_sink {
   /** Rows of table number `table` (0: the purge's own, then the dependents), each as it was when deleted: a struct array with the table's
    * columns in the order of `describe`, all of them. A field's metadata holds the column's type as the database prints it ("purgekit.type").
    * Called on the thread of the verb, within its transaction, as often as need be. The callee releases schema and array, whatever it
-   * returns; anything but PK_OK fails the verb with that error. */
+   * returns, perhaps later and on another thread; anything but PK_OK fails the verb with that error. */
   int32_t (*take)(void* self, size_t table, struct ArrowSchema* schema, struct ArrowArray* rows, pk_error* error);
 } pk_sink;
 

@@ -60,6 +60,15 @@ class ArchiveWriter {
     return {deleted, std::move(collected)};
   }
 
+  /// Copy and lock the rows, then delete them by a second look, where nothing but the rows themselves decides which go: less work than
+  /// one statement that does both. \returns how many rows went, or how many were copied where that is more than `most`: none is deleted then
+  std::int64_t copy_and_delete(SqlSession& session, const Sql& statement, std::int64_t most) const {
+    const std::int64_t kept = keep(session, insert(statement), {});
+    if (kept > most) return kept;
+    check(kept, session.run(statement));
+    return kept;
+  }
+
   /// Copy the rows that a DELETE would take, locking them.
   Sql insert(const Sql& statement) const {
     Sql sql(dialect_);

@@ -222,27 +222,111 @@ inline ArrowArray union_values(const std::vector<const Value*>& items) {
 
 }  // namespace arrow
 
+/// Values of one column, all of its kind, in the form in which they are handed over.
+class PlainColumn {
+ public:
+  explicit PlainColumn(pk_column_kind kind) : format_(arrow::plain_format(kind)) {}
+
+  char format() const { return format_; }
+  std::size_t bytes() const { return data_.size() + offsets_.size(); }
+  bool fits(const Value& value) const { return arrow::fits(format_, value); }
+
+  void add(const Value& value) {
+    if (value.kind == PK_VALUE_NULL) return add_null();
+    switch (format_) {
+      case 'U':
+      case 'Z': return add_text(value.text);
+      case 'g': return add_real(value.f64);
+      default: return add_number(value.i64);
+    }
+  }
+  void add_null() {
+    ++nulls_;
+    if (format_ == 'b') bits_.push_back(false);
+    else if (is_text()) arrow::append(offsets_, static_cast<std::int64_t>(data_.size()));
+    else arrow::append(data_, std::int64_t{0});
+    valid_.push_back(false);
+  }
+  /// Of an integer of either sign rule, or 0 and 1 of a boolean.
+  void add_number(std::int64_t number) {
+    if (format_ == 'b') bits_.push_back(number != 0);
+    else arrow::append(data_, number);
+    valid_.push_back(true);
+  }
+  void add_real(double number) {
+    arrow::append(data_, number);
+    valid_.push_back(true);
+  }
+  /// Text or bytes.
+  void add_text(std::string_view text) {
+    data_ += text;
+    arrow::append(offsets_, static_cast<std::int64_t>(data_.size()));
+    valid_.push_back(true);
+  }
+
+  ArrowArray take() {
+    const std::size_t rows = valid_.size();
+    std::vector<std::string> buffers;
+    buffers.push_back(nulls_ == 0 ? "" : arrow::bitmap(valid_));
+    if (is_text()) buffers.push_back(first_offset() + std::exchange(offsets_, {}));
+    buffers.push_back(format_ == 'b' ? arrow::bitmap(bits_) : std::exchange(data_, {}));
+    valid_.clear();
+    bits_.clear();
+    return arrow::array(rows, std::exchange(nulls_, 0), std::move(buffers));
+  }
+
+ private:
+  bool is_text() const { return format_ == 'U' || format_ == 'Z'; }
+  static std::string first_offset() { return std::string(sizeof(std::int64_t), '\0'); }
+
+  char format_;
+  std::size_t nulls_ = 0;
+  std::vector<bool> valid_{};
+  std::vector<bool> bits_{};
+  std::string data_{};
+  std::string offsets_{};  // each value's end
+};
+
 /// Rows of one table on their way to the sink. Serial; lives for one verb at most.
 class RowBatch {
  public:
-  static constexpr std::size_t most_bytes = std::size_t{4} * 1024 * 1024;
+  static constexpr std::size_t most_bytes = std::size_t{1} * 1024 * 1024;  // the host works on one while the next is filled
   static constexpr std::size_t most_rows = 5'000;
 
   /// `columns` and `sink` outlive the batch. \param table 0 for the purge's own, then 1 + the dependent's number
-  RowBatch(const std::vector<Column>& columns, const pk_sink& sink, std::size_t table) : columns_(columns), sink_(sink), table_(table) {}
+  RowBatch(const std::vector<Column>& columns, const pk_sink& sink, std::size_t table) : columns_(columns), sink_(sink), table_(table) {
+    plain_.reserve(columns.size());
+    for (const Column& column : columns) plain_.emplace_back(column.kind);
+  }
 
   /// \throws Error, see flush()
   void add(Row row) {
     if (row.size() != columns_.size()) throw Error(PK_SCHEMA_CHANGED, "a deleted row has " + std::to_string(row.size()) + " columns, the table had " + std::to_string(columns_.size()));
-    for (const Value& value : row) bytes_ += sizeof(Value) + value.text.size();
-    rows_.push_back(std::move(row));
+    if (!is_mixed_ && !all_fit(row)) {
+      flush();
+      is_mixed_ = true;  // such tables have more of them
+    }
+    if (is_mixed_) {
+      for (const Value& value : row) bytes_ += sizeof(Value) + value.text.size();
+      rows_.push_back(std::move(row));
+    } else {
+      for (std::size_t i = 0; i < row.size(); ++i) plain_[i].add(row[i]);
+    }
+    end_row();
+  }
+
+  /// The same without a Row in between, where values are surely of their columns' kinds: add one to each column, then end_row().
+  PlainColumn& column(std::size_t number) { return plain_[number]; }
+  /// \throws Error, see flush()
+  void end_row() {
+    ++size_;
     ++total_;
-    if (bytes_ >= most_bytes || rows_.size() >= most_rows) flush();
+    if (size_ >= most_rows || bytes() >= most_bytes) flush();
   }
 
   /// Hand over what there is. \throws Error what the sink said: rows were not taken, so the verb must fail
   void flush() {
-    if (rows_.empty()) return;
+    if (size_ == 0) return;
     auto [schema, rows] = take();
     pk_error error{};
     if (const int32_t code = sink_.take(sink_.self, table_, &schema, &rows, &error); code != PK_OK) throw Error::from_c(code, error);
@@ -251,43 +335,68 @@ class RowBatch {
   /// Rows that were added, handed over or not.
   std::int64_t total() const { return total_; }
   /// Rows and bytes that wait to be handed over.
-  std::size_t size() const { return rows_.size(); }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t size() const { return size_; }
+  std::size_t bytes() const {
+    std::size_t out = bytes_;
+    for (const PlainColumn& column : plain_) out += column.bytes();
+    return out;
+  }
 
   /// What waits, as Arrow data that the caller releases.
   std::pair<ArrowSchema, ArrowArray> take() {
     std::vector<ArrowSchema> fields;
     std::vector<ArrowArray> data;
+    fields.reserve(columns_.size());
+    data.reserve(columns_.size());
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const Column& column = columns_[i];
-      const char plain = arrow::plain_format(column.kind);
-      std::vector<const Value*> items;
-      items.reserve(rows_.size());
-      for (const Row& row : rows_) items.push_back(&row[i]);
-      std::string metadata = arrow::metadata({{arrow_type_key, column.type_name}, {arrow_kind_key, std::to_string(static_cast<int>(column.kind))}});
-      if (std::all_of(items.begin(), items.end(), [&](const Value* v) { return arrow::fits(plain, *v); })) {
-        fields.push_back(arrow::schema(std::string(1, plain), column.name, std::move(metadata)));
-        data.push_back(arrow::values(plain, items));
+      std::string metadata = arrow::metadata({{arrow_type_key, columns_[i].type_name}, {arrow_kind_key, std::to_string(static_cast<int>(columns_[i].kind))}});
+      if (is_mixed_) {
+        add_mixed(i, std::move(metadata), fields, data);
       } else {
-        std::vector<ArrowSchema> members;
-        members.reserve(arrow_union_members.size());
-        for (const char* format : arrow_union_members) members.push_back(arrow::schema(format, ""));
-        fields.push_back(arrow::schema(arrow_union_format, column.name, std::move(metadata), std::move(members)));
-        data.push_back(arrow::union_values(items));
+        fields.push_back(arrow::schema(std::string(1, plain_[i].format()), columns_[i].name, std::move(metadata)));
+        data.push_back(plain_[i].take());
       }
     }
-    std::pair<ArrowSchema, ArrowArray> out{arrow::schema("+s", "", "", std::move(fields)), arrow::array(rows_.size(), 0, {""}, std::move(data))};
+    std::pair<ArrowSchema, ArrowArray> out{arrow::schema("+s", "", "", std::move(fields)), arrow::array(size_, 0, {""}, std::move(data))};
     rows_.clear();
-    bytes_ = 0;
+    bytes_ = size_ = 0;
     return out;
   }
 
  private:
+  bool all_fit(const Row& row) const {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (!plain_[i].fits(row[i])) return false;
+    }
+    return true;
+  }
+
+  void add_mixed(std::size_t number, std::string metadata, std::vector<ArrowSchema>& fields, std::vector<ArrowArray>& data) const {
+    const Column& column = columns_[number];
+    const char plain = plain_[number].format();
+    std::vector<const Value*> items;
+    items.reserve(rows_.size());
+    for (const Row& row : rows_) items.push_back(&row[number]);
+    if (std::all_of(items.begin(), items.end(), [&](const Value* v) { return arrow::fits(plain, *v); })) {
+      fields.push_back(arrow::schema(std::string(1, plain), column.name, std::move(metadata)));
+      data.push_back(arrow::values(plain, items));
+      return;
+    }
+    std::vector<ArrowSchema> members;
+    members.reserve(arrow_union_members.size());
+    for (const char* format : arrow_union_members) members.push_back(arrow::schema(format, ""));
+    fields.push_back(arrow::schema(arrow_union_format, column.name, std::move(metadata), std::move(members)));
+    data.push_back(arrow::union_values(items));
+  }
+
   const std::vector<Column>& columns_;
   const pk_sink& sink_;
   std::size_t table_;
-  Rows rows_;
+  std::vector<PlainColumn> plain_{};
+  bool is_mixed_ = false;
+  Rows rows_{};  // where values are not all of their columns' kinds
   std::size_t bytes_ = 0;
+  std::size_t size_ = 0;
   std::int64_t total_ = 0;
 };
 

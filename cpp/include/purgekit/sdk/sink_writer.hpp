@@ -90,6 +90,10 @@ class SinkWriter {
                                                                    " deleted, so the chunk was rolled back and nothing of it was done");
   }
 
+  /// For a backend that adds values column by column, without a Hand.
+  RowBatch batch() const { return {columns_, sink_, index_}; }
+  std::size_t width() const { return columns_.size(); }
+
   /// The source's columns as the sink wants them: what to SELECT for a Hand.
   const std::string& selected() const { return selected_; }
 

@@ -144,8 +144,8 @@ class SqlConnection : public Connection, protected SqlSession {
       if (purge.walk == restore_walk) {
         make_findable(source, target);
       } else if (!exists({target.schema, target.table})) {
+        // Without an index: a purge would pay for it with each row, and the few that restore anything make theirs.
         execute(archive_ddl(source, target), {});
-        execute(create_run_index(dialect(), target), {});
       }
     }
   }
