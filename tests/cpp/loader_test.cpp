@@ -24,7 +24,7 @@ TEST(Loader, TakesAGoodOne) {
 
 TEST(Loader, NoEntrySymbol) { EXPECT_HAS(refusal(bad_plugin("no_symbol")), "has no symbol purgekit_backend_init"); }
 TEST(Loader, OlderAbi) {
-  EXPECT_HAS(refusal(bad_plugin("older_abi")), "was built for plugin ABI 0.5, this is 0.6");
+  EXPECT_HAS(refusal(bad_plugin("older_abi")), "was built for plugin ABI 0.6, this is 0.7");
   EXPECT_HAS(refusal(bad_plugin("older_abi")), "rebuild it");
 }
 TEST(Loader, NewerAbi) { EXPECT_HAS(refusal(bad_plugin("newer_abi")), "refused to initialise: newer_abi was built for plugin ABI 7.3"); }

@@ -28,7 +28,7 @@ TEST_F(Registry, AnExplicitPathIsLoadedOnce) {
   EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const BackendInfo& info) { return info.name == "null" && info.status == "ok"; }), 1);
   const BackendInfo* info = found(all, std::filesystem::canonical(NULL_PLUGIN).string());
   ASSERT_NE(info, nullptr);
-  EXPECT_EQ(info->abi, "0.6");
+  EXPECT_EQ(info->abi, "0.7");
   EXPECT_EQ(info->schemes, std::vector<std::string>{"null"});
 }
 

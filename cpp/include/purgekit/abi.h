@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /** Major version in the high half, revision in the low half. While the major is 0 both must match. */
-#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 6u))
+#define PURGEKIT_ABI_VERSION ((uint32_t)((0u << 16) | 7u))
 #define PURGEKIT_ENTRY_SYMBOL "purgekit_backend_init"
 
 #if defined(_WIN32)
