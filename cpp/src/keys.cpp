@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 // Few sizes, so that a connection's prepared statements are few.
 std::size_t padded(std::size_t keys, std::size_t most) {
-  for (const std::size_t size : {1, 8, 64, 256}) {
+  for (const std::size_t size : {1u, 8u, 64u, 256u}) {
     if (keys <= size && size < most) return size;
   }
   return most;
