@@ -6,8 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -16,12 +15,13 @@ from purgekit import holds as _holds
 from purgekit.approval import approval_warning, require_approval
 from purgekit.errors import ConnectionFailed, PolicyError, PurgeFailed, PurgeRefused
 from purgekit.evidence.export import Evidence
-from purgekit.evidence.keys import Key, find_key
 from purgekit.fuses import check_within
+from purgekit.given import Policies, archive_text, listed, now_ns
 from purgekit.keys import KeyPurges, PurgedKeys
 from purgekit.limits import Limits, check_reclaim
 from purgekit.logs import bridge_logs
-from purgekit.packs import advice_for, refuse_if_none_is_here
+from purgekit.packs import refuse_if_none_is_here
+from purgekit.packs.warnings import pack_warnings
 from purgekit.planfile import PlanFile
 from purgekit.planfile_check import (
     DEFAULT_MAX_AGE,
@@ -31,12 +31,11 @@ from purgekit.planfile_check import (
     check_unchanged,
 )
 from purgekit.plugins import find_backends
-from purgekit.policyhash import policy_hash
 from purgekit.predicates import duration_ns
 from purgekit.recorded import Recorded
 from purgekit.report import Json, Plan, Report
 from purgekit.restoring import RestoreReport, restore
-from purgekit.state import new_run_id
+from purgekit.runoptions import run_options
 from purgekit.text import printable
 from purgekit.url import Target, find_password, parse_url
 from purgekit.watching import (
@@ -53,7 +52,6 @@ _log = logging.getLogger("purgekit")
 
 DEFAULT_LEDGER = "purgekit_ledger"
 MOST_SAMPLE_ROWS = 100
-Policies = _core.Policy | Sequence[_core.Policy]
 Progress = Callable[[dict[str, Any]], object]
 Pacer = Callable[[dict[str, Any]], float | None]
 
@@ -158,24 +156,24 @@ class Database:
                 lengths of their values.
             unmask: show the values too.
         """
-        listed = _listed(policies)
+        chosen = listed(policies)
         if not 0 <= sample <= MOST_SAMPLE_ROWS:
             raise PolicyError(f"sample must lie between 0 and {MOST_SAMPLE_ROWS} rows, not {printable(sample)}")
         options: Json = {
-            "now_ns": _now_ns(now),
-            "exact": exact or any(policy.within_pct is not None for policy in listed),
+            "now_ns": now_ns(now),
+            "exact": exact or any(policy.within_pct is not None for policy in chosen),
             "max_fraction": max_fraction,
             "accept_clock": accept_clock,
-            "zones": steps_by_zone({zone for policy in listed for zone in policy.zones}),
-            "archive": _archive_text(archive),
+            "zones": steps_by_zone({zone for policy in chosen for zone in policy.zones}),
+            "archive": archive_text(archive),
             "ledger": ledger,
         }
         native = self._connection.plan(
-            listed, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
+            chosen, rehearse=rehearse, chunk_ms=chunk_ms, sample=sample, unmask=unmask, **options
         )
         warned = [{w["code"] for w in entry["warnings"]} for entry in json.loads(native.to_json())["policies"]]
-        refuse_if_none_is_here(listed, ["table_absent" in codes for codes in warned])
-        advice = [self._advice(policy, options) + approval_warning(policy) for policy in listed]
+        refuse_if_none_is_here(chosen, ["table_absent" in codes for codes in warned])
+        advice = [pack_warnings(self._connection, policy, options) + approval_warning(policy) for policy in chosen]
         return Plan(native, advice, max_fraction=max_fraction, accept_clock=accept_clock, archive=options["archive"])
 
     def renew(
@@ -271,7 +269,8 @@ class Database:
                 ledger=ledger,
             )
         self._check_fuses(plan, limits, ledger)
-        options, end = self._run_options(plan, limits, ledger, control, accept_clock, evidence_key)
+        replicas = [self._replica(url) for url in limits.replicas]
+        options, end = run_options(plan, limits, ledger, control, accept_clock, evidence_key, replicas)
         options.update(on_progress=on_progress, reclaim=reclaim, pacer=pacer)
         return _finished(Report(Recorded(self._connection, str(self._target), plan, options, end).run()))
 
@@ -333,7 +332,8 @@ class Database:
         self._check_fuses(plan, limits, ledger)
         warn_of_endless_evidence(plan.native.policies, ledger)
         control = control or _core.RunControl()
-        options, end = self._run_options(plan, limits, ledger, control, accept_clock, evidence_key)
+        replicas = [self._replica(url) for url in limits.replicas]
+        options, end = run_options(plan, limits, ledger, control, accept_clock, evidence_key, replicas)
         options.update(
             on_progress=None,
             pacer=pacer,
@@ -536,46 +536,6 @@ class Database:
     def __repr__(self) -> str:
         return f"<Database {self._target}>"
 
-    def _run_options(
-        self,
-        plan: Plan,
-        limits: Limits,
-        ledger: str,
-        control: _core.RunControl,
-        accept_clock: bool,
-        evidence_key: str | os.PathLike[str] | None,
-    ) -> tuple[Json, tuple[datetime, str] | None]:
-        """What the engine is told, and when it must end by which limit."""
-        key = Key() if ledger == "none" else find_key(evidence_key)
-        approval = plan.file.approval if plan.file else None
-        started = datetime.now(timezone.utc)
-        end = limits.stops_at(started)
-        options: Json = {
-            "run_id": new_run_id(),
-            "ledger": ledger,
-            "control": control,
-            "chunk_ms": limits.chunk_ms,
-            "pace": limits.pace,
-            "max_rows": limits.max_rows,
-            "max_rows_per_s": limits.max_rows_per_s,
-            "deadline_s": (end[0] - started).total_seconds() if end else None,
-            "max_replica_lag_s": limits.max_replica_lag_s,
-            "lock_wait_ms": limits.lock_wait_ms,
-            "stop_file": limits.stop_file or "",
-            "max_fraction": plan.max_fraction if limits.max_fraction is None else limits.max_fraction,
-            "accept_clock": accept_clock or plan.accept_clock,
-            "policy_hashes": [policy_hash(policy) for policy in plan.native.policies],
-            "workers": limits.workers,
-            "probe_sql": limits.probe_sql or "",
-            "probe_limit_ms": limits.probe_limit_ms,
-            "replicas": [self._replica(url) for url in limits.replicas],
-            "lag_sql": limits.lag_sql or "",
-            "evidence_key": key,
-            "evidence_plan": plan.file.hash.removeprefix("sha256:") if plan.file else "",
-            "evidence_approval": approval.hash.removeprefix("sha256:") if approval else "",
-        }
-        return options, end
-
     def _check_fuses(self, plan: Plan, limits: Limits, ledger: str) -> None:
         require_approval(plan.native.policies, plan.file)
         if plan.file is not None and limits.within is not None:
@@ -602,59 +562,11 @@ class Database:
             "lock_wait_ms": lock_wait_ms,
         }
 
-    def _advice(self, policy: _core.Policy, options: Json) -> list[Json]:
-        """Warnings that the policy's pack has about part of the purgeable rows, counted by a plan of their own."""
-        warnings = []
-        for advice in advice_for(policy):
-            part = _core.Policy(
-                policy.name,
-                table=policy.table,
-                where=advice.where if advice.of_all else policy.where & advice.where,
-                grace=policy.grace_ns,
-                dependents=policy.dependents,
-                max_fraction=1.0,
-                optional=policy.optional,
-            )
-            try:
-                entry = Plan(self._connection.plan([part], **{**options, "archive": None})).policies[0]
-            except PolicyError as error:  # an older schema without the column that the advice is about
-                _log.info("advice %s left out: %s", advice.code, printable(error))
-                continue
-            if entry["rows_purgeable"]:
-                rows = f"{'' if entry['exact'] else 'about '}{entry['rows_purgeable']:,}"
-                warnings.append({"code": advice.code, "message": advice.message.format(rows=rows)})
-        return warnings
-
 
 def _explained(failure: ConnectionFailed, target: Target) -> ConnectionFailed:
     from purgekit.certificates import with_reason
 
     return with_reason(failure, target)
-
-
-def _listed(policies: Policies) -> list[_core.Policy]:
-    listed = [policies] if isinstance(policies, _core.Policy) else list(policies)
-    if not listed:
-        raise PolicyError("no policy given")
-    for policy in listed:
-        if not isinstance(policy, _core.Policy):
-            raise PolicyError(
-                f"a policy is needed, not {type(policy).__name__}; pk.load_policies reads files and packs"
-            )
-    return listed
-
-
-def _archive_text(archive: str | os.PathLike[str] | None) -> str | None:
-    """A path object means a folder, whatever its name."""
-    if archive is None or isinstance(archive, str):
-        return archive
-    return f"{Path(archive).absolute()}{os.sep}"
-
-
-def _now_ns(now: str | datetime | None) -> int | None:
-    if isinstance(now, datetime):
-        now = now.isoformat()
-    return None if now is None else _core.parse_instant(now)
 
 
 def _finished(report: Report) -> Report:
