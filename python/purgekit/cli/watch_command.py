@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from purgekit._core import RunControl
-from purgekit.cli import options
+from purgekit.cli import limit_options, options
 from purgekit.cli.output import say
 from purgekit.cli.run_command import STOP_SIGNALS
 from purgekit.errors import PurgeFailed
@@ -28,15 +27,8 @@ def watch(
         ),
     ] = False,
     param: options.Params = None,
-    pace: Annotated[
-        str,
-        typer.Option(
-            metavar="gentle|fast", help="gentle yields to pressure on the database.", rich_help_panel=options.LIMITS
-        ),
-    ] = "gentle",
-    chunk_ms: Annotated[
-        int, typer.Option(help="Target time of one transaction.", rich_help_panel=options.LIMITS)
-    ] = 100,
+    pace: limit_options.Pace = "gentle",
+    chunk_ms: limit_options.ChunkMs = 100,
     max_rows: Annotated[
         Optional[int],  # noqa: UP045 - typer reads this annotation while it runs, on Python 3.10 too
         typer.Option(help="Stop before more rows than this are deleted.", rich_help_panel=options.LIMITS),
@@ -45,67 +37,19 @@ def watch(
         Optional[float],  # noqa: UP045
         typer.Option(help="Most rows per second (default 5000).", rich_help_panel=options.LIMITS),
     ] = None,
-    max_run_s: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Stop after this time.", rich_help_panel=options.LIMITS),
-    ] = None,
-    until: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            metavar="HH:MM",
-            help='Stop at this time of day; "06:00 Europe/Berlin" names a zone.',
-            rich_help_panel=options.LIMITS,
-        ),
-    ] = None,
-    window: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="HH:MM-HH:MM", help="Work only then; may cross midnight.", rich_help_panel=options.LIMITS),
-    ] = None,
-    max_replica_lag_s: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Wait while a replica is further behind.", rich_help_panel=options.LIMITS),
-    ] = None,
-    replica: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar="URL",
-            help="Replica to ask for its lag (MySQL, MariaDB). May be repeated.",
-            rich_help_panel=options.LIMITS,
-        ),
-    ] = None,
-    lag_sql: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            metavar="SELECT",
-            help="Asked of the replicas, or of the database itself, for the lag in seconds.",
-            rich_help_panel=options.LIMITS,
-        ),
-    ] = None,
-    probe_sql: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="SELECT", help="A query of your own, run twice a second.", rich_help_panel=options.LIMITS),
-    ] = None,
-    probe_limit_ms: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Wait while that query takes longer.", rich_help_panel=options.LIMITS),
-    ] = None,
-    lock_wait_ms: Annotated[
-        int, typer.Option(help="Longest wait for a locked row.", rich_help_panel=options.LIMITS)
-    ] = 1_000,
-    stop_file: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="PATH", help="Stop when this file is there.", rich_help_panel=options.LIMITS),
-    ] = None,
+    max_run_s: limit_options.MaxRunS = None,
+    until: limit_options.Until = None,
+    window: limit_options.Window = None,
+    max_replica_lag_s: limit_options.MaxReplicaLagS = None,
+    replica: limit_options.Replica = None,
+    lag_sql: limit_options.LagSql = None,
+    probe_sql: limit_options.ProbeSql = None,
+    probe_limit_ms: limit_options.ProbeLimitMs = None,
+    lock_wait_ms: limit_options.LockWaitMs = 1_000,
+    stop_file: limit_options.StopFile = None,
     max_fraction: options.MaxFraction = None,
     archive: options.Archive = None,
-    evidence_key: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            metavar="FILE",
-            help="Key of the evidence's keyed hashes; else PURGEKIT_EVIDENCE_KEY_FILE, or one made for this machine.",
-            rich_help_panel=options.SAFETY,
-        ),
-    ] = None,
+    evidence_key: limit_options.EvidenceKey = None,
     ledger: options.Ledger = "purgekit_ledger",
     accept_clock: options.AcceptClock = False,
     password_file: options.PasswordFile = None,
