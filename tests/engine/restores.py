@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +94,18 @@ def notes(connection: Connection, kind: str = "hold") -> dict[str, Any]:
     """Records of one kind in the ledger, by id."""
     found = rows(connection, f"SELECT id, document FROM purgekit_ledger WHERE kind = '{kind}'")
     return {row[0]: json.loads(row[1]) for row in found}
+
+
+def restore_until_killed(url: str, run_id: str, chunks: int, delay_s: float) -> None:
+    """In a process of its own, which kills itself when so many chunks are committed, or a little later."""
+
+    def on_progress(_told: dict[str, Any]) -> None:
+        nonlocal chunks
+        chunks -= 1
+        if chunks == 0 and delay_s > 0:
+            threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        elif chunks == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pk.connect(url) as db:
+        db.restore(run_id, on_progress=on_progress)

@@ -153,14 +153,14 @@ def test_no_chunk_reads_all_children(postgresql_url: str, admin: Callable[[str],
     cursor.execute("ANALYZE PARENT, CHILD")
     scans = "SELECT seq_scan, n_tup_del FROM pg_stat_user_tables WHERE relname = 'child'"
     with pk.connect(postgresql_url) as db:
-        plan = db.plan(policy(CHILD, GRANDCHILD))
-        before = _one(cursor, scans)
-        report = db.run(plan, limits=pk.Limits(chunk_ms=10, max_fraction=1.0))
-    assert report.policies[0]["chunks"] > 4
+        report = db.run(policy(CHILD, GRANDCHILD), limits=pk.Limits(chunk_ms=2, max_fraction=1.0))
+    chunks = report.policies[0]["chunks"]
+    assert chunks > 8
     end = time.monotonic() + 30
     while (told := _one(cursor, scans))[1] < 20_012 and time.monotonic() < end:
         time.sleep(0.05)  # a session tells its figures when it ends
-    assert told == (before[0], 20_012)
+    assert told[1] == 20_012
+    assert told[0] < chunks / 2, "planning may look at the whole table, a chunk may not"
 
 
 def _one(cursor: Any, sql: str) -> Any:

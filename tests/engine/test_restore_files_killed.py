@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 import purgekit as pk
-from engine.restores import all_rows, archive_of, cut_up, purged_to_files, rows
+from engine.restores import all_rows, archive_of, cut_up, purged_to_files, restore_until_killed, rows
 from engine.tables import TABLE, through
 from servers import Action, Connection, TcpProxy
 
@@ -39,21 +36,6 @@ def restore_there(url: str, run_id: str) -> None:
     """In a process of its own."""
     with pk.connect(url) as db:
         db.restore(run_id)
-
-
-def restore_until_killed(url: str, run_id: str, chunks: int, delay_s: float) -> None:
-    """The same; the process kills itself when so many chunks are committed, or a little later, wherever that is."""
-
-    def on_progress(_told: dict[str, Any]) -> None:
-        nonlocal chunks
-        chunks -= 1
-        if chunks == 0 and delay_s > 0:
-            threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        elif chunks == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    with pk.connect(url) as db:
-        db.restore(run_id, on_progress=on_progress)
 
 
 def test_killed_restores_are_gone_on_with(any_url: str, admin: Callable[[str], Connection], tmp_path: Path) -> None:
@@ -98,7 +80,7 @@ class AtLoadCommit:
 
     def __call__(self, content: bytes) -> Action:
         text = content.upper()
-        self.loading = self.loading or (b"PURGEKIT_ARCHIVED_UTC" in text and b"INSERT" in text)
+        self.loading = self.loading or (b"PURGEKIT_ARCHIVED_UTC" in text and (b"INSERT" in text or b"COPY" in text))
         if not self.loading or b"COMMIT" not in text:
             return Action.PASS
         self.seen += 1

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 
 import purgekit as pk
-from engine.restores import all_rows, archive_of, execute, marks, purged, rows
+from engine.restores import all_rows, archive_of, execute, marks, purged, restore_until_killed, rows
 from engine.tables import TABLE, through
 from servers import Action, Connection, TcpProxy
 
@@ -45,21 +45,15 @@ def test_killed_restores_are_gone_on_with(any_url: str, admin: Callable[[str], C
     run_id, before = purged(checker, any_url, ROWS)
     make_chunks_small(checker, any_url)
     random_ = random.Random(5)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["purgekit.database", "purgekit.restoring"])
     kills = 0
     for _ in range(6):
-        restoring = subprocess.Popen(command(any_url, run_id), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        restored = len(all_rows(checker, columns="ID"))
-        deadline = time.monotonic() + 30
-        while (
-            len(all_rows(checker, columns="ID")) == restored
-            and restoring.poll() is None
-            and time.monotonic() < deadline
-        ):
-            time.sleep(0.002)
-        time.sleep(random_.uniform(0, 0.03))
-        kills += restoring.poll() is None
-        restoring.send_signal(signal.SIGKILL)
-        restoring.communicate()
+        until = (random_.randint(1, 60), random_.choice([0, random_.uniform(0, 0.03)]))
+        restoring = processes.Process(target=restore_until_killed, args=(any_url, run_id, *until))
+        restoring.start()
+        restoring.join()
+        kills += restoring.exitcode == -signal.SIGKILL
         there, marked = back_and_marked(checker, any_url)
         assert there == marked, "what is there is what is marked"
     assert kills >= 3

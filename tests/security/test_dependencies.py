@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NATIVE = {
     "SQLITE3": "SQLite",
     "PQXX": "libpqxx",
+    "PQ": "libpq",
     "cppconn": "MySQL Connector/C++",
     "spdlog": "spdlog",
     "nlohmann_json": "nlohmann-json",
